@@ -1,0 +1,21 @@
+"""Every exception this project raises on purpose."""
+
+from __future__ import annotations
+
+from dfl_solvers.exceptions import DFLError as DFLError
+from dfl_solvers.exceptions import InfeasibleError as InfeasibleError
+from dfl_solvers.exceptions import InvalidInputError as InvalidInputError
+from dfl_solvers.exceptions import MissingDependencyError as MissingDependencyError
+from dfl_solvers.exceptions import SolverError as SolverError
+from dfl_solvers.exceptions import UnboundedError as UnboundedError
+from dfl_solvers.exceptions import UnsupportedError as UnsupportedError
+
+__all__ = [
+    "DFLError",
+    "InfeasibleError",
+    "InvalidInputError",
+    "MissingDependencyError",
+    "SolverError",
+    "UnboundedError",
+    "UnsupportedError",
+]

@@ -1,0 +1,302 @@
+"""The oracle protocol: a batch of cost vectors in, a batch of optimal decisions out."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, final, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from dfl_solvers.exceptions import (
+    InfeasibleError,
+    InvalidInputError,
+    SolverError,
+    UnboundedError,
+)
+
+Array = npt.NDArray[Any]
+Instance = Mapping[str, Array]
+
+
+class Status(enum.IntEnum):
+    """How the solve of one instance ended.
+
+    Examples
+    --------
+    >>> Status(2).message
+    'the feasible set is empty'
+    """
+
+    OPTIMAL = 0
+    FEASIBLE = 1
+    INFEASIBLE = 2
+    UNBOUNDED = 3
+    FAILED = 4
+
+    @property
+    def message(self) -> str:
+        """What a user reads about this status."""
+        return _MESSAGES[self]
+
+
+_MESSAGES = {
+    Status.OPTIMAL: "optimal",
+    Status.FEASIBLE: (
+        "a limit on time or gap was reached; the decision is feasible but may not be optimal"
+    ),
+    Status.INFEASIBLE: "the feasible set is empty",
+    Status.UNBOUNDED: "the objective is unbounded; an oracle needs a bounded feasible set",
+    Status.FAILED: "the solver stopped without a decision",
+}
+
+_ERRORS: dict[Status, type[Exception]] = {
+    Status.INFEASIBLE: InfeasibleError,
+    Status.UNBOUNDED: UnboundedError,
+    Status.FAILED: SolverError,
+}
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Optimal decisions of a batch of n instances with d decision coordinates.
+
+    Attributes
+    ----------
+    decisions : ndarray of shape (n, d)
+        One decision a row.
+    objectives : ndarray of shape (n,)
+        Objective of each decision: ``c.w`` plus the problem's own part, if it has one.
+    status : ndarray of shape (n,)
+        ``Status`` codes; only ``OPTIMAL`` and ``FEASIBLE`` ever reach a caller of ``solve``.
+    """
+
+    decisions: Array
+    objectives: Array
+    status: Array
+
+
+@runtime_checkable
+class Oracle(Protocol):
+    """Anything that solves ``argmin_{w in S} c.w`` for a batch of cost vectors.
+
+    ``n_costs`` is the length d of a cost vector, or None where any length is accepted.
+    """
+
+    n_costs: int | None
+
+    def solve(self, costs: Array, instance: Instance | None = None) -> Solution:
+        """Solve a batch: costs of shape (n, d) give decisions of shape (n, d)."""
+        ...
+
+    def evaluate(self, costs: Array, decisions: Array, instance: Instance | None = None) -> Array:
+        """Objective of given decisions, shape (n,)."""
+        ...
+
+
+class AbstractOracle(ABC):
+    """Base of every oracle of this package; a leaf writes ``_solve`` and nothing else.
+
+    Validation, status handling and raising live here, once. A leaf stores its constructor's
+    arguments under their own names, so that ``repr`` rebuilds it.
+
+    Attributes
+    ----------
+    n_costs : int or None
+        Length d of a cost vector; None where any length is accepted.
+    instance_fields : frozenset of str
+        Names of the per-instance data this oracle understands, each an array with leading n.
+    dtypes : tuple of dtype
+        Floating-point types that ``_solve`` accepts; others are converted to the first.
+    linear_objective : bool
+        True if the objective is exactly ``c.w``; False if the problem adds a part of its own.
+    """
+
+    n_costs: int | None = None
+    sign: ClassVar[int] = 1
+    instance_fields: ClassVar[frozenset[str]] = frozenset()
+    dtypes: ClassVar[tuple[type, ...]] = (np.float64,)
+    linear_objective: bool = True
+
+    @abstractmethod
+    def _solve(self, costs: Array, instance: Instance) -> tuple[Array, Array | Status]:
+        """Solve checked costs (n, d), n >= 1; return decisions (n, d) and status (n,) or one."""
+
+    @final
+    def solve(self, costs: Array, instance: Instance | None = None) -> Solution:
+        """Solve a batch of instances to optimality.
+
+        Parameters
+        ----------
+        costs : ndarray of shape (n, d)
+            One cost vector a row; finite.
+        instance : mapping of str to ndarray, optional
+            Per-instance data, each array with leading n; see ``instance_fields``.
+
+        Returns
+        -------
+        Solution
+            Decisions (n, d), objectives (n,) and status (n,). Never modifies ``costs``.
+
+        Raises
+        ------
+        InvalidInputError
+            If a shape is wrong, a value is not finite or an instance field is unknown.
+        InfeasibleError, UnboundedError, SolverError
+            If an instance has no optimal decision; the message names the first such row.
+        """
+        costs = self._check_costs(costs)
+        instance = self._check_instance(instance, costs)
+        n = len(costs)
+        if n == 0:
+            return Solution(np.zeros_like(costs), np.zeros(0), np.zeros(0, dtype=np.int8))
+        decisions, status = self._solve(costs, instance)
+        if isinstance(status, Status):
+            status = np.full(n, status, dtype=np.int8)
+        else:
+            self._raise_for(status)
+        return Solution(decisions, self._objective(costs, decisions, instance), status)
+
+    def evaluate(self, costs: Array, decisions: Array, instance: Instance | None = None) -> Array:
+        """Objective of given decisions: ``c.w``, plus the problem's own part if it has one.
+
+        Parameters
+        ----------
+        costs : ndarray of shape (n, d)
+        decisions : ndarray of shape (n, d)
+        instance : mapping of str to ndarray, optional
+
+        Returns
+        -------
+        ndarray of shape (n,)
+
+        Raises
+        ------
+        InvalidInputError
+            If the two shapes differ or a cost is not finite.
+        """
+        costs = self._check_costs(costs)
+        decisions = np.asarray(decisions)
+        if decisions.shape != costs.shape:
+            raise InvalidInputError(
+                f"{type(self).__name__}.evaluate: got decisions of shape {decisions.shape}, "
+                f"expected {costs.shape}, the shape of the costs"
+            )
+        return self._objective(costs, decisions, self._check_instance(instance, costs))
+
+    def _objective(self, costs: Array, decisions: Array, instance: Instance) -> Array:
+        """Objective (n,) of checked input; a leaf with a part of its own extends this."""
+        return np.einsum("ij,ij->i", costs, decisions, dtype=np.float64)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the constructor's arguments by name, as the attributes hold them now."""
+        names = list(inspect.signature(type(self)).parameters)
+        return {name: getattr(self, name) for name in names}
+
+    def __repr__(self) -> str:
+        arguments = [f"{name}={_show(value)}" for name, value in self.parameters().items()]
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
+    def _check_costs(self, costs: Array) -> Array:
+        name = type(self).__name__
+        try:
+            costs = np.asarray(costs)
+            if costs.dtype not in self.dtypes:
+                costs = costs.astype(self.dtypes[0])
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(
+                f"{name}: costs cannot be read as an array of numbers: {error}"
+            ) from error
+        if costs.ndim != 2:
+            hint = "; pass one cost vector c as c[None]" if costs.ndim == 1 else ""
+            raise InvalidInputError(
+                f"{name}: got costs of shape {costs.shape}, expected (n, d){hint}"
+            )
+        if self.n_costs is not None and costs.shape[1] != self.n_costs:
+            raise InvalidInputError(
+                f"{name}: got {costs.shape[1]} costs per instance, expected {self.n_costs}"
+            )
+        # one sum is far cheaper than a test of every entry, and is not finite whenever one is not
+        with np.errstate(over="ignore", invalid="ignore"):
+            suspicious = not np.isfinite(costs.sum())
+        if suspicious and not np.isfinite(costs).all():
+            row, column = np.argwhere(~np.isfinite(costs))[0]
+            raise InvalidInputError(
+                f"{name}: got cost {costs[row, column]} at instance {row}, coordinate {column}; "
+                "expected finite numbers"
+            )
+        return costs
+
+    def _check_instance(self, instance: Instance | None, costs: Array) -> Instance:
+        if not instance:
+            return {}
+        name = type(self).__name__
+        unknown = sorted(set(instance) - self.instance_fields)
+        if unknown:
+            known = ", ".join(sorted(self.instance_fields)) or "none"
+            raise InvalidInputError(
+                f"{name}: got instance data {', '.join(unknown)}, but this oracle knows: {known}"
+            )
+        checked = {}
+        for field, value in instance.items():
+            array = np.asarray(value)
+            if array.ndim == 0 or len(array) != len(costs):
+                raise InvalidInputError(
+                    f"{name}: got instance data {field!r} of shape {array.shape}, "
+                    f"expected a leading dimension of {len(costs)}, one entry per instance"
+                )
+            if field == "mask":
+                array = array.astype(bool)
+                if array.shape != costs.shape:
+                    raise InvalidInputError(
+                        f"{name}: got a mask of shape {array.shape}, expected {costs.shape}"
+                    )
+            elif not np.isfinite(array).all():
+                row = int(np.argwhere(~np.isfinite(array))[0][0])
+                raise InvalidInputError(
+                    f"{name}: instance data {field!r} is not finite at instance {row}"
+                )
+            checked[field] = array
+        return checked
+
+    def _raise_for(self, status: Array) -> None:
+        bad = np.flatnonzero(status > Status.FEASIBLE)
+        if len(bad):
+            first = Status(int(status[bad[0]]))
+            more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+            raise _ERRORS[first](
+                f"{type(self).__name__}: instance {bad[0]}{more}: {first.message}"
+            )
+
+
+def _show(value: Any) -> str:
+    """Write a parameter so that evaluating it gives it back; large arrays only by their shape."""
+    if isinstance(value, np.ndarray):
+        if value.size > 200:
+            return f"<array of shape {value.shape}>"
+        return repr(value.tolist())
+    if hasattr(value, "nnz"):
+        return f"<sparse matrix of shape {value.shape}>"
+    return repr(value)
+
+
+def minimizing(oracle: Oracle) -> tuple[Oracle, int]:
+    """Return the oracle that minimizes, and the sign that carries values to its costs.
+
+    Parameters
+    ----------
+    oracle : Oracle
+        Any oracle, ``Maximize(...)`` included.
+
+    Returns
+    -------
+    oracle : Oracle
+        The wrapped minimizing oracle, or ``oracle`` itself.
+    sign : int
+        -1 if ``oracle`` maximizes, else 1: ``sign * values`` are costs to be minimized.
+    """
+    return getattr(oracle, "minimizing", oracle), getattr(oracle, "sign", 1)
