@@ -10,12 +10,18 @@ from dfl_solvers.exceptions import SolverError as SolverError
 from dfl_solvers.exceptions import UnboundedError as UnboundedError
 from dfl_solvers.exceptions import UnsupportedError as UnsupportedError
 
+
+class TrainingError(DFLError, RuntimeError):
+    """Training cannot go on: it diverged, or a checkpoint does not belong to it."""
+
+
 __all__ = [
     "DFLError",
     "InfeasibleError",
     "InvalidInputError",
     "MissingDependencyError",
     "SolverError",
+    "TrainingError",
     "UnboundedError",
     "UnsupportedError",
 ]

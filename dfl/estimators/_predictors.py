@@ -1,0 +1,100 @@
+"""Predictors by name, and a user's own module."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from dfl.exceptions import InvalidInputError
+
+_HIDDEN = (64, 64)
+
+
+def make_predictor(
+    predictor: str | nn.Module, n_features: int, n_outputs: int, generator: torch.Generator
+) -> nn.Module:
+    """Make a predictor from features (n, p) to scaled costs (n, d).
+
+    Parameters
+    ----------
+    predictor : {"linear", "mlp"} or nn.Module
+        A module is copied, so that the caller's own stays as it is.
+    n_features, n_outputs : int
+        p and d.
+    generator : torch.Generator
+        Draws the first weights of a named predictor.
+
+    Returns
+    -------
+    nn.Module
+
+    Raises
+    ------
+    InvalidInputError
+        If the name is unknown or a module's output has another shape than (n, d).
+    """
+    if isinstance(predictor, nn.Module):
+        module = copy.deepcopy(predictor)
+        _check_output(module, n_features, n_outputs)
+        return module
+    if predictor == "linear":
+        return _linear(n_features, n_outputs, generator)
+    if predictor == "mlp":
+        sizes = (n_features, *_HIDDEN)
+        layers: list[nn.Module] = []
+        for a, b in itertools.pairwise(sizes):
+            layers += [_linear(a, b, generator), nn.ReLU()]
+        return nn.Sequential(*layers, _linear(sizes[-1], n_outputs, generator))
+    raise InvalidInputError(
+        f"got predictor={predictor!r}, expected 'linear', 'mlp' or a torch.nn.Module"
+    )
+
+
+def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
+    """Make a linear layer with torch's usual first weights, drawn from our own generator."""
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_in, n_out)  # type: ignore[no-untyped-call]
+    bound = 1 / math.sqrt(max(n_in, 1))
+    with torch.no_grad():
+        layer.weight.uniform_(-bound, bound, generator=generator)
+        layer.bias.uniform_(-bound, bound, generator=generator)
+    return layer
+
+
+def _check_output(module: nn.Module, n_features: int, n_outputs: int) -> None:
+    dtype = next((p.dtype for p in module.parameters()), torch.float32)
+    name = type(module).__name__
+    was_training = module.training
+    try:
+        with torch.no_grad():
+            shape = tuple(module.eval()(torch.zeros(2, n_features, dtype=dtype)).shape)
+    except RuntimeError as error:
+        raise InvalidInputError(
+            f"predictor {name} fails on features of shape (2, {n_features}): {error}"
+        ) from error
+    finally:
+        module.train(was_training)
+    if shape != (2, n_outputs):
+        raise InvalidInputError(
+            f"predictor {name} gives output of shape {shape} for 2 rows, expected "
+            f"(2, {n_outputs}): one number per cost"
+        )
+
+
+@final
+class SharedOverItems(nn.Module):
+    """Apply one predictor to every item: features (n, d, p) give costs (n, d)."""
+
+    def __init__(self, predictor: nn.Module) -> None:
+        super().__init__()
+        self.predictor = predictor
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Predict costs (n, d) from item features (n, d, p)."""
+        n, d, p = inputs.shape
+        output: Tensor = self.predictor(inputs.reshape(n * d, p))
+        return output.reshape(n, d)

@@ -1,0 +1,121 @@
+"""What every estimator of this package shares: decide and score."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils.validation import check_consistent_length
+
+from dfl import metrics
+from dfl.estimators._long import LongLayout
+from dfl.exceptions import InvalidInputError
+from dfl_solvers.oracle import Array, Instance, Oracle
+
+
+class BaseDecisionEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC):
+    """Predict costs, decide by the oracle, be judged by regret.
+
+    A subclass has an attribute ``oracle`` and writes ``fit`` and ``predict``.
+    """
+
+    oracle: Oracle | None
+
+    @abstractmethod
+    def predict(self, X: Any) -> Array:
+        """Predict costs, one row per row of X."""
+
+    def decide(
+        self, X: Any, *, groups: Any = None, instance: Mapping[str, Array] | None = None
+    ) -> Array:
+        """Decide: predict the costs and solve.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p), or (n_rows, p) with ``groups``
+            Features.
+        groups : array-like of shape (n_rows,), optional
+            Long data: the instance each row belongs to.
+        instance : mapping of str to ndarray, optional
+            Per-instance data of the oracle, each array with leading n. With ``groups``,
+            instances are in the order of their dates, else of their first appearance.
+
+        Returns
+        -------
+        ndarray of shape (n, d), or (n_rows,) for long data and 1-d costs
+            Optimal decisions for the predicted costs.
+        """
+        predicted = self.predict(X)
+        oracle = self._checked_oracle()
+        if groups is None:
+            solution = oracle.solve(_wide(predicted), instance)
+            return solution.decisions.reshape(predicted.shape)
+        layout = LongLayout(groups, len(predicted), oracle)
+        solution = oracle.solve(layout.gather(predicted), with_mask(instance, layout))
+        return layout.scatter(solution.decisions)
+
+    def score(
+        self, X: Any, y: Any, *, groups: Any = None, instance: Mapping[str, Array] | None = None
+    ) -> float:
+        """Score decisions: one minus the normalized regret, so that 1 is perfect.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p), or (n_rows, p) with ``groups``
+            Features.
+        y : array-like of shape (n, d), or (n_rows,) with ``groups``
+            True costs.
+        groups, instance
+            As in ``decide``.
+
+        Returns
+        -------
+        float
+            ``1 - sum(regret) / sum(|z*|)``.
+
+        Raises
+        ------
+        InvalidInputError
+            If the optimal objectives are all zero: the ratio is not defined then.
+        """
+        predicted = self.predict(X)
+        y = np.asarray(y, dtype=float)
+        check_consistent_length(predicted, y)
+        oracle = self._checked_oracle()
+        if groups is None:
+            predicted, y = _wide(predicted), _wide(y)
+        else:
+            layout = LongLayout(groups, len(predicted), oracle)
+            predicted, y = layout.gather(predicted), layout.gather(y)
+            instance = with_mask(instance, layout)
+        return 1.0 - metrics.normalized_regret(oracle, predicted, y, instance=instance)
+
+    def _checked_oracle(self) -> Oracle:
+        if not hasattr(self.oracle, "solve"):
+            raise InvalidInputError(
+                f"{type(self).__name__} needs an oracle: got oracle={self.oracle!r}, expected the "
+                "problem that the predicted costs feed, such as dfl_solvers.GridShortestPath(5, 5)"
+            )
+        return self.oracle  # type: ignore[return-value]
+
+    def _check_width(self, n_costs: int, what: str) -> None:
+        oracle = self._checked_oracle()
+        if oracle.n_costs is not None and n_costs != oracle.n_costs:
+            raise InvalidInputError(
+                f"{type(self).__name__}: got {n_costs} {what} per row, expected {oracle.n_costs}, "
+                f"the number of costs of {oracle!r}"
+            )
+
+
+def with_mask(instance: Instance | None, layout: LongLayout) -> Instance | None:
+    """Add the mask of padded long data to the instance data."""
+    if layout.mask is None:
+        return instance
+    return {**(instance or {}), "mask": layout.mask}
+
+
+def _wide(values: Array) -> Array:
+    return values[:, None] if values.ndim == 1 else values

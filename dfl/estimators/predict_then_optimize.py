@@ -1,0 +1,115 @@
+"""The two-stage baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self, final
+
+import numpy as np
+from sklearn.base import RegressorMixin, clone
+from sklearn.linear_model import LinearRegression
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from dfl.estimators._long import as_labels
+from dfl.estimators.base import BaseDecisionEstimator
+from dfl_solvers.oracle import Array, Oracle
+
+
+@final
+class PredictThenOptimizeRegressor(BaseDecisionEstimator):
+    """Predict costs with any scikit-learn regressor, then optimize: the two-stage baseline.
+
+    Use it first, and keep it as the yardstick: where a linear model is well specified or data are
+    few and noisy, it is often the better choice.
+
+    Parameters
+    ----------
+    oracle : Oracle
+        The problem that the predicted costs feed.
+    regressor : scikit-learn regressor, optional
+        Fitted on costs, cloned first. Default: ordinary least squares.
+
+    Attributes
+    ----------
+    regressor_ : scikit-learn regressor
+        The fitted clone.
+    n_features_in_ : int
+        Number of features seen in ``fit``.
+
+    References
+    ----------
+    Elmachtoub & Grigas, "Smart 'Predict, then Optimize'", arXiv 1710.08005.
+
+    Examples
+    --------
+    >>> from dfl import PredictThenOptimizeRegressor
+    >>> from dfl.datasets import make_shortest_path
+    >>> data = make_shortest_path(200, random_state=0)
+    >>> model = PredictThenOptimizeRegressor(data.oracle).fit(data.X, data.C)
+    >>> bool(model.score(data.X, data.C) > 0.99)
+    True
+    """
+
+    def __init__(
+        self, oracle: Oracle | None = None, regressor: RegressorMixin | None = None
+    ) -> None:
+        self.oracle = oracle
+        self.regressor = regressor
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        groups: Any = None,
+        instance: Mapping[str, Array] | None = None,
+    ) -> Self:
+        """Fit the regressor on costs; the oracle plays no part in it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p), or (n_rows, p) for long data
+            Features.
+        y : array-like of shape (n, d), or (n_rows,) for long data
+            Costs (values, for a maximizing oracle).
+        groups : array-like, optional
+            Long data: the instance each row belongs to; every row is a sample of the regressor.
+        instance : mapping, optional
+            Accepted so that both estimators are called alike; costs do not depend on it.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X or y has NaN or infinite entries, or lengths differ.
+        InvalidInputError
+            If there is no oracle, or y has another width than the oracle's costs.
+        """
+        del instance
+        self._checked_oracle()
+        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64)
+        if groups is None:
+            self._check_width(1 if y.ndim == 1 else y.shape[1], "costs")
+        else:
+            as_labels(groups, len(X))
+        regressor = LinearRegression() if self.regressor is None else clone(self.regressor)
+        self.regressor_ = regressor.fit(X, y)
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """Predict costs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+
+        Returns
+        -------
+        ndarray of shape (n, d), or (n,) if ``fit`` was given 1-d costs
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=np.float64)
+        return self.regressor_.predict(X)

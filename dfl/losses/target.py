@@ -1,0 +1,85 @@
+"""What is known of the truth for a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+
+@final
+@dataclass(frozen=True)
+class Target:
+    """The truth of a batch of n instances, so that every loss has the same signature.
+
+    Absent parts are None; what can be computed from the costs is filled in from the oracle, once.
+
+    Attributes
+    ----------
+    costs : Tensor of shape (n, d), optional
+        True costs (values, for a maximizing oracle).
+    decisions : Tensor of shape (n, d), optional
+        Decisions that are optimal for the costs, or that were simply observed.
+    objectives : Tensor of shape (n,), optional
+        Objectives of these decisions under the costs.
+    instance : mapping of str to ndarray, optional
+        Per-instance data of the oracle, each array with leading n.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dfl import Target
+    >>> target = Target(costs=torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    >>> len(target), target.rows(slice(0, 1)).costs
+    (2, tensor([[1., 2.]]))
+    """
+
+    # typed as present: a loss reads only what it requires, and that is checked before it is called
+    costs: Tensor = None  # type: ignore[assignment]
+    decisions: Tensor = None  # type: ignore[assignment]
+    objectives: Tensor = None  # type: ignore[assignment]
+    instance: Mapping[str, Any] | None = None
+
+    def __len__(self) -> int:
+        for part in (self.costs, self.decisions, self.objectives):
+            if part is not None:
+                return len(part)
+        return 0
+
+    def rows(self, index: Tensor | slice) -> Target:
+        """Return the target of some instances: a slice, or a tensor of row numbers."""
+        instance = self.instance
+        if instance is not None:
+            key = index.numpy() if isinstance(index, Tensor) else index
+            instance = {name: value[key] for name, value in instance.items()}
+        return self._map(lambda part: part[index], instance)
+
+    def negated(self) -> Target:
+        """Return the same truth for the minimizing oracle: costs and objectives change sign."""
+        opposite = self._map(torch.neg, self.instance)
+        return replace(opposite, decisions=self.decisions)
+
+    def to(self, dtype: torch.dtype) -> Target:
+        """Return the same truth in another floating-point type."""
+        return self._map(lambda part: part.to(dtype), self.instance)
+
+    def mask(self) -> Tensor | None:
+        """Return which coordinates are real and not padding, (n, d) bool; None if all are."""
+        if self.instance is None or "mask" not in self.instance:
+            return None
+        return torch.from_numpy(self.instance["mask"])
+
+    def _map(
+        self, change: Callable[[Tensor], Tensor], instance: Mapping[str, Any] | None
+    ) -> Target:
+        """Change every part that is present."""
+        costs, decisions, objectives = self.costs, self.decisions, self.objectives
+        return Target(
+            costs if costs is None else change(costs),
+            decisions if decisions is None else change(decisions),
+            objectives if objectives is None else change(objectives),
+            instance,
+        )

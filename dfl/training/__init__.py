@@ -1,0 +1,9 @@
+"""Where batches come from, and the one training loop."""
+
+from dfl.training.checkpoint import Checkpoint as Checkpoint
+from dfl.training.source import Source as Source
+from dfl.training.source import TableSource as TableSource
+from dfl.training.train import TrainingResult as TrainingResult
+from dfl.training.train import train as train
+
+__all__ = ["Checkpoint", "Source", "TableSource", "TrainingResult", "train"]

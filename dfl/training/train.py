@@ -1,0 +1,275 @@
+"""The one training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+from tqdm.std import tqdm
+
+from dfl.exceptions import InvalidInputError, TrainingError
+from dfl.losses import AbstractLoss
+from dfl.training.checkpoint import Checkpoint, pack_optimizer, unpack_optimizer
+from dfl.training.optimizers import make_optimizer, make_schedule
+from dfl.training.source import Source
+
+# a checkpoint is written at most this often, since a small epoch takes milliseconds
+_SECONDS_BETWEEN_CHECKPOINTS = 2.0
+
+
+@final
+@dataclass
+class TrainingResult:
+    """What a training run did.
+
+    Attributes
+    ----------
+    history : list of dict
+        One entry an epoch: ``epoch``, ``loss`` (mean over the samples), ``validation`` (the
+        monitored number, if any), ``learning_rate`` and ``seconds`` since the start.
+    best_epoch : int or None
+        Epoch whose weights were kept; None without a monitor, when the last ones are.
+    """
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int | None = None
+
+
+def train(
+    model: nn.Module,
+    loss: AbstractLoss,
+    source: Source,
+    *,
+    max_iter: int = 100,
+    optimizer: str = "adam",
+    learning_rate: float = 1e-2,
+    schedule: str = "constant",
+    monitor: Callable[[nn.Module], float] | None = None,
+    patience: int | None = None,
+    checkpoint: Checkpoint | None = None,
+    progress: bool = False,
+    seed: int = 0,
+) -> TrainingResult:
+    """Train a model in place; the loop of every method.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Takes a batch of inputs and gives the output the loss expects.
+    loss : AbstractLoss
+        Called as ``loss(output, target)``. Its generator, if it has one, is seeded here.
+    source : Source
+        Yields the batches of an epoch.
+    max_iter : int, default=100
+        Number of epochs.
+    optimizer : {"adam", "adamw", "sgd"}, default="adam"
+    learning_rate : float, default=1e-2
+    schedule : {"constant", "cosine", "plateau"}, default="constant"
+        How the learning rate changes over the epochs; ``"plateau"`` needs a monitor.
+    monitor : callable, optional
+        Takes the model, in evaluation mode, after each epoch and returns a number to be made
+        small, such as validation regret. The weights with the smallest one are kept.
+    patience : int, optional
+        Stop after this many epochs without a smaller monitored number.
+    checkpoint : Checkpoint, optional
+        Where to keep the state; an existing one is resumed and gives the same weights as an
+        unbroken run.
+    progress : bool, default=False
+        Show a progress bar with the time left on the standard error stream.
+    seed : int, default=0
+        Seeds the order of the batches and the noise of the loss.
+
+    Returns
+    -------
+    TrainingResult
+        The history and the epoch whose weights the model now has.
+
+    Raises
+    ------
+    InvalidInputError
+        If an argument is out of its range.
+    TrainingError
+        If the loss becomes NaN or infinite, or the checkpoint belongs to another run.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dfl import Target, make_loss
+    >>> from dfl.training import TableSource, train
+    >>> from dfl_solvers import Box
+    >>> x = torch.linspace(-1, 1, 16)[:, None]
+    >>> model = torch.nn.Linear(1, 1)
+    >>> source = TableSource(x, Target(costs=3 * x), batch_size=4)
+    >>> result = train(model, make_loss("squared", Box()), source, learning_rate=0.1)
+    >>> len(result.history), round(model.weight.item(), 2)
+    (100, 3.0)
+    """
+    _check(max_iter, schedule, monitor, patience)
+    run = _Run(model, loss, optimizer, learning_rate, schedule, max_iter, seed)
+    if checkpoint is not None:
+        run.resume(checkpoint)
+    start = time.perf_counter() - (run.history[-1]["seconds"] if run.history else 0.0)
+    written = time.perf_counter()
+    with tqdm(
+        total=max_iter, initial=len(run.history), desc="training", disable=not progress
+    ) as bar:
+        while not run.finished and len(run.history) < max_iter:
+            entry = run.epoch(source)
+            entry["seconds"] = time.perf_counter() - start
+            if monitor is not None:
+                run.judge(monitor, entry)
+                run.finished = patience is not None and run.epochs_without_gain >= patience
+            run.history.append(entry)
+            run.advance(entry)
+            run.finished = run.finished or len(run.history) == max_iter
+            bar.set_postfix({k: f"{entry[k]:.4g}" for k in ("loss", "validation") if k in entry})
+            bar.update()
+            due = time.perf_counter() - written > _SECONDS_BETWEEN_CHECKPOINTS
+            if checkpoint is not None and (due or run.finished):
+                run.save(checkpoint)
+                written = time.perf_counter()
+    run.keep_best()
+    return TrainingResult(run.history, run.best_epoch)
+
+
+def _check(
+    max_iter: int, schedule: str, monitor: Callable[[nn.Module], float] | None, patience: int | None
+) -> None:
+    if max_iter < 1:
+        raise InvalidInputError(f"got max_iter={max_iter!r}, expected at least 1")
+    if patience is not None and patience < 1:
+        raise InvalidInputError(f"got patience={patience!r}, expected at least 1")
+    if schedule == "plateau" and monitor is None:
+        raise InvalidInputError(
+            "schedule='plateau' needs a monitored number, got none; "
+            "use early_stopping=True or another schedule"
+        )
+
+
+class _Run:
+    """The state of a training run: what a checkpoint has to hold."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: AbstractLoss,
+        optimizer: str,
+        learning_rate: float,
+        schedule: str,
+        max_iter: int,
+        seed: int,
+    ) -> None:
+        self.model = model
+        self.parameters = list(model.parameters())
+        self.loss = loss
+        self.optimizer = make_optimizer(optimizer, model, learning_rate)
+        self.schedule = make_schedule(schedule, self.optimizer, max_iter)
+        self.on_plateau = schedule == "plateau"
+        self.generator = torch.Generator().manual_seed(seed)
+        if loss.generator is not None:
+            loss.generator.manual_seed(seed + 1)
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, Tensor] | None = None
+        self.best_value = math.inf
+        self.best_epoch: int | None = None
+        self.finished = False
+
+    @property
+    def epochs_without_gain(self) -> int:
+        return len(self.history) - (self.best_epoch or 0)
+
+    def epoch(self, source: Source) -> dict[str, float]:
+        """Pass over the source once."""
+        self.model.train()
+        total, count = 0.0, 0
+        for inputs, target in source.batches(self.model, self.generator):
+            for parameter in self.parameters:  # what zero_grad does, without its profiling
+                parameter.grad = None
+            output = self.model(inputs)
+            try:
+                value = self.loss(output, target)
+            except InvalidInputError:
+                # a diverged model surfaces as a NaN cost: say what really happened
+                self._check_finite(output.detach().sum().item())
+                raise
+            value.backward()
+            self.optimizer.step()
+            total += value.item() * len(inputs)
+            count += len(inputs)
+        self._check_finite(total)
+        return {
+            "epoch": float(len(self.history)),
+            "loss": total / max(count, 1),
+            "learning_rate": float(self.optimizer.param_groups[0]["lr"]),
+        }
+
+    def judge(self, monitor: Callable[[nn.Module], float], entry: dict[str, float]) -> None:
+        """Ask the monitor and keep the weights if they are the best so far."""
+        self.model.eval()
+        with torch.no_grad():
+            entry["validation"] = monitor(self.model)
+        if entry["validation"] < self.best_value:
+            self.best_value = entry["validation"]
+            self.best_epoch = len(self.history)
+            self.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+
+    def advance(self, entry: dict[str, float]) -> None:
+        if self.on_plateau:
+            self.schedule.step(entry["validation"])
+        else:
+            self.schedule.step()
+
+    def keep_best(self) -> None:
+        if self.best is not None:
+            self.model.load_state_dict(self.best)
+        self.model.eval()
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        tensors, values = pack_optimizer(self.optimizer)
+        tensors |= {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in (self.best or {}).items()}
+        tensors["generator"] = self.generator.get_state()
+        if self.loss.generator is not None:
+            tensors["loss_generator"] = self.loss.generator.get_state()
+        values |= {
+            "history": self.history,
+            "best_value": self.best_value,
+            "best_epoch": self.best_epoch,
+            "finished": self.finished,
+            "schedule": self.schedule.state_dict(),
+        }
+        checkpoint.save(tensors, values)
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        loaded = checkpoint.load()
+        if loaded is None:
+            return
+        tensors, values = loaded
+
+        def part(prefix: str) -> dict[str, Any]:
+            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+        self.model.load_state_dict(part("model."))
+        self.best = part("best.") or None
+        unpack_optimizer(self.optimizer, tensors, values)
+        self.schedule.load_state_dict(values["schedule"])
+        self.generator.set_state(tensors["generator"])
+        if self.loss.generator is not None:
+            self.loss.generator.set_state(tensors["loss_generator"])
+        self.history = values["history"]
+        self.best_value = values["best_value"]
+        self.best_epoch = values["best_epoch"]
+        self.finished = values["finished"]
+
+    def _check_finite(self, value: float) -> None:
+        if not math.isfinite(value):
+            rate = self.optimizer.param_groups[0]["lr"]
+            raise TrainingError(
+                f"the loss became {value} in epoch {len(self.history)}; "
+                f"try a smaller learning_rate (got {rate:g})"
+            )
