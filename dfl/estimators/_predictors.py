@@ -7,10 +7,12 @@ import itertools
 import math
 from typing import final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dfl.exceptions import InvalidInputError
+from dfl_solvers.oracle import Array
 
 _HIDDEN = (64, 64)
 
@@ -53,6 +55,19 @@ def make_predictor(
     raise InvalidInputError(
         f"got predictor={predictor!r}, expected 'linear', 'mlp' or a torch.nn.Module"
     )
+
+
+def start_at_least_squares(layer: nn.Module, inputs: Array, costs: Array) -> None:
+    """Set a linear layer to the least-squares fit of scaled costs (n, d) or (n,) on inputs (n, p).
+
+    Training for the decision then starts where predict-then-optimize ends.
+    """
+    design = np.column_stack([inputs, np.ones(len(inputs))])
+    solution = np.linalg.lstsq(design, costs.reshape(len(inputs), -1), rcond=None)[0]
+    weight, bias = layer.parameters()
+    with torch.no_grad():
+        weight.copy_(torch.from_numpy(solution[:-1].T))
+        bias.copy_(torch.from_numpy(solution[-1]))
 
 
 def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:

@@ -74,12 +74,13 @@ class BaseDecisionEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC
         Returns
         -------
         float
-            ``1 - sum(regret) / sum(|z*|)``.
+            ``1 - sum(regret) / sum(|z*|)``. Where the optimal objectives are all zero and the ratio
+            is not defined: 1 for no regret, else 0, as scikit-learn does for a constant target.
 
         Raises
         ------
         InvalidInputError
-            If the optimal objectives are all zero: the ratio is not defined then.
+            If widths do not fit the oracle.
         """
         predicted = self.predict(X)
         y = np.asarray(y, dtype=float)
@@ -91,7 +92,11 @@ class BaseDecisionEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC
             layout = LongLayout(groups, len(predicted), oracle)
             predicted, y = layout.gather(predicted), layout.gather(y)
             instance = with_mask(instance, layout)
-        return 1.0 - metrics.normalized_regret(oracle, predicted, y, instance=instance)
+        optimal = metrics.optimal_objectives(oracle, y, instance=instance)
+        regret = metrics.regret(oracle, predicted, y, instance=instance, optimal=optimal)
+        if not np.abs(optimal).sum() > 0:
+            return float(not regret.any())
+        return 1.0 - metrics.normalize(regret, optimal)
 
     def _checked_oracle(self) -> Oracle:
         if not hasattr(self.oracle, "solve"):

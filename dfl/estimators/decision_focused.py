@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from dfl import metrics
 from dfl.estimators._long import LongLayout, as_labels, is_dated
-from dfl.estimators._predictors import SharedOverItems, make_predictor
+from dfl.estimators._predictors import SharedOverItems, make_predictor, start_at_least_squares
 from dfl.estimators._scaling import InUnits, Scaling
 from dfl.estimators._split import split
 from dfl.estimators.base import BaseDecisionEstimator, with_mask
@@ -38,7 +38,8 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
     squares often wins.
 
     Features are standardized and costs are divided by their mean absolute value inside ``fit``, so
-    that the result does not depend on units.
+    that the result does not depend on units. A linear predictor starts at least squares, where
+    predict-then-optimize ends, and training keeps that if no epoch has a smaller validation regret.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
     history_ : list of dict
         Per epoch: ``loss``, ``validation`` (normalized regret), ``learning_rate``, ``seconds``.
     n_iter_, best_iter_ : int
-        Epochs run, and the one whose weights were kept.
+        Epochs run, and the one whose weights were kept: 0 for those before training.
     budget_ : Counts
         Oracle calls, instances solved and seconds spent in the oracle during ``fit``.
 
@@ -197,7 +198,8 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
         rng = _generator(self.random_state)
         seed = int(rng.integers(2**62))
         rows, held_out = self._split(table, rng)
-        scaling = Scaling.of(table.real(table.inputs, rows), table.costs_of(rows), sign)
+        costs = table.costs_of(rows)
+        scaling = Scaling.of(table.real(table.inputs, rows), costs, sign)
         counting = Counting(oracle)
         loss = self._loss(counting, scaling)
         model = make_predictor(
@@ -209,6 +211,9 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
         batch = _Tensors(table, scaling, counting, next(iter(model.parameters()), None))
         network = SharedOverItems(model) if table.long else model
         inputs, target = batch.rows(rows)
+        if self.predictor == "linear" and costs is not None:
+            features = scaling.features(table.real(table.inputs, rows))
+            start_at_least_squares(model, features, costs / scaling.cost)
         target = loss.complete(target).to(inputs.dtype)  # labels are solved in float64
         monitor = self._monitor(loss, batch, held_out) if len(held_out) else None
         with _private_randomness(seed, self.predictor):
@@ -229,7 +234,7 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
         self.predictor_ = model
         self.history_ = result.history
         self.n_iter_ = len(result.history)
-        self.best_iter_ = self.n_iter_ - 1 if result.best_epoch is None else result.best_epoch
+        self.best_iter_ = self.n_iter_ if result.best_epoch is None else result.best_epoch
         self.budget_ = counting.counts
         self._scaling = scaling
         self._one_output = table.one_output

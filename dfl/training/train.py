@@ -30,10 +30,11 @@ class TrainingResult:
     Attributes
     ----------
     history : list of dict
-        One entry an epoch: ``epoch``, ``loss`` (mean over the samples), ``validation`` (the
-        monitored number, if any), ``learning_rate`` and ``seconds`` since the start.
+        One entry an epoch: ``epoch`` (from 1), ``loss`` (mean over the samples), ``validation``
+        (the monitored number, if any), ``learning_rate`` and ``seconds`` since the start.
     best_epoch : int or None
-        Epoch whose weights were kept; None without a monitor, when the last ones are.
+        Epoch whose weights were kept, 0 for those before training; None without a monitor, when
+        the last ones are.
     """
 
     history: list[dict[str, float]] = field(default_factory=list)
@@ -72,8 +73,9 @@ def train(
     schedule : {"constant", "cosine", "plateau"}, default="constant"
         How the learning rate changes over the epochs; ``"plateau"`` needs a monitor.
     monitor : callable, optional
-        Takes the model, in evaluation mode, after each epoch and returns a number to be made
-        small, such as validation regret. The weights with the smallest one are kept.
+        Takes the model, in evaluation mode, before the first and after each epoch and returns a
+        number to be made small, such as validation regret. The weights with the smallest one are
+        kept.
     patience : int, optional
         Stop after this many epochs without a smaller monitored number.
     checkpoint : Checkpoint, optional
@@ -113,6 +115,8 @@ def train(
     run = _Run(model, loss, optimizer, learning_rate, schedule, max_iter, seed)
     if checkpoint is not None:
         run.resume(checkpoint)
+    if monitor is not None and not run.history:
+        run.judge(monitor, epoch=0)
     start = time.perf_counter() - (run.history[-1]["seconds"] if run.history else 0.0)
     written = time.perf_counter()
     with tqdm(
@@ -122,7 +126,7 @@ def train(
             entry = run.epoch(source)
             entry["seconds"] = time.perf_counter() - start
             if monitor is not None:
-                run.judge(monitor, entry)
+                entry["validation"] = run.judge(monitor, epoch=len(run.history) + 1)
                 run.finished = patience is not None and run.epochs_without_gain >= patience
             run.history.append(entry)
             run.advance(entry)
@@ -181,7 +185,7 @@ class _Run:
 
     @property
     def epochs_without_gain(self) -> int:
-        return len(self.history) - (self.best_epoch or 0)
+        return len(self.history) + 1 - (self.best_epoch or 0)
 
     def epoch(self, source: Source) -> dict[str, float]:
         """Pass over the source once."""
@@ -203,20 +207,21 @@ class _Run:
             count += len(inputs)
         self._check_finite(total)
         return {
-            "epoch": float(len(self.history)),
+            "epoch": len(self.history) + 1,
             "loss": total / max(count, 1),
             "learning_rate": float(self.optimizer.param_groups[0]["lr"]),
         }
 
-    def judge(self, monitor: Callable[[nn.Module], float], entry: dict[str, float]) -> None:
+    def judge(self, monitor: Callable[[nn.Module], float], epoch: int) -> float:
         """Ask the monitor and keep the weights if they are the best so far."""
         self.model.eval()
         with torch.no_grad():
-            entry["validation"] = monitor(self.model)
-        if entry["validation"] < self.best_value:
-            self.best_value = entry["validation"]
-            self.best_epoch = len(self.history)
+            value = monitor(self.model)
+        if value < self.best_value:
+            self.best_value = value
+            self.best_epoch = epoch
             self.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        return value
 
     def advance(self, entry: dict[str, float]) -> None:
         if self.on_plateau:
@@ -270,6 +275,6 @@ class _Run:
         if not math.isfinite(value):
             rate = self.optimizer.param_groups[0]["lr"]
             raise TrainingError(
-                f"the loss became {value} in epoch {len(self.history)}; "
+                f"the loss became {value} in epoch {len(self.history) + 1}; "
                 f"try a smaller learning_rate (got {rate:g})"
             )

@@ -47,14 +47,15 @@ class Program:
     (2, 2)
     """
 
-    A: sp.csr_array
-    row_lower: Array
-    row_upper: Array
-    lower: Array
-    upper: Array
-    integrality: Array | None = None
-    fixed_costs: Array | None = None
-    decision_map: sp.csr_array | None = None
+    # given as anything array-like, held as csr_array and float64 vectors
+    A: Any
+    row_lower: Any
+    row_upper: Any
+    lower: Any
+    upper: Any
+    integrality: Any = None
+    fixed_costs: Any = None
+    decision_map: Any = None
 
     def __post_init__(self) -> None:
         A = self._matrix("A", self.A)
@@ -93,13 +94,14 @@ class Program:
     @property
     def n_costs(self) -> int:
         """Number d of decision coordinates, hence of predicted costs."""
-        return int(self.decision_map.shape[0])  # type: ignore[union-attr]
+        return int(self.decision_map.shape[0])
 
     @property
     def identity(self) -> bool:
         """True if the decision is the vector of variables itself."""
-        d, k = self.decision_map.shape  # type: ignore[union-attr]
-        return bool(d == k and (self.decision_map != sp.eye_array(k)).nnz == 0)
+        decision_map: Any = self.decision_map
+        d, k = decision_map.shape
+        return bool(d == k and (decision_map != sp.eye_array(k)).nnz == 0)
 
     def objective(self, costs: Array) -> Array:
         """Costs of the variables: ``costs @ decision_map + fixed_costs``, shape (n, k)."""
@@ -132,7 +134,9 @@ class Program:
         except (TypeError, ValueError) as error:
             raise InvalidInputError(f"Program: {name} is no matrix of numbers: {error}") from error
         if matrix.ndim != 2:
-            raise InvalidInputError(f"Program: got {name} of shape {matrix.shape}, expected two axes")
+            raise InvalidInputError(
+                f"Program: got {name} of shape {matrix.shape}, expected two axes"
+            )
         if not np.isfinite(matrix.data).all():
             raise InvalidInputError(f"Program: {name} holds NaN or infinite numbers")
         return matrix
@@ -148,5 +152,7 @@ class Program:
                 f"Program: got {name} of shape {vector.shape}, expected ({length},)"
             )
         if np.isnan(vector).any():
-            raise InvalidInputError(f"Program: {name} is NaN at {np.flatnonzero(np.isnan(vector))[0]}")
+            raise InvalidInputError(
+                f"Program: {name} is NaN at {np.flatnonzero(np.isnan(vector))[0]}"
+            )
         return vector

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.linear_model import LinearRegression
+from sklearn.dummy import DummyRegressor
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
@@ -275,9 +275,10 @@ def test_history_budget_and_early_stopping() -> None:
     model.fit(X, C)
     assert model.n_iter_ == len(model.history_) <= 30
     values = [entry["validation"] for entry in model.history_]
-    assert model.best_iter_ == int(np.argmin(values))
-    # 240 training and 60 validation instances, labels once, each epoch all of them
-    assert model.budget_.instances == 300 + 300 * model.n_iter_
+    assert model.best_iter_ == int(np.argmin(values)) + 1
+    # 240 training and 60 validation instances: labels once, the latter once before training, and
+    # each epoch all of them
+    assert model.budget_.instances == 300 + 60 + 300 * model.n_iter_
     assert oracle.counts.instances == model.budget_.instances
 
 
@@ -357,14 +358,14 @@ def test_any_callable_is_an_oracle() -> None:
     C = np.exp(X @ rng.normal(size=(2, 3)))
     oracle = FromCallable(lambda c: np.eye(3)[c.argmin()], n_costs=3)
     model = DecisionFocusedRegressor(oracle, max_iter=15, random_state=0).fit(X, C)
-    assert model.score(X, C) > 0.9
+    assert model.score(X, C) > 0.85
 
 
 def test_two_stage_takes_any_regressor() -> None:
     data, train, test = shortest_path(0)
-    model = PredictThenOptimizeRegressor(data.oracle, LinearRegression(fit_intercept=False))
-    assert model.fit(*train).regressor_.intercept_ == 0.0
-    assert model.score(*test) < PredictThenOptimizeRegressor(data.oracle).fit(*train).score(*test)
+    mean = PredictThenOptimizeRegressor(data.oracle, DummyRegressor()).fit(*train)
+    np.testing.assert_allclose(mean.predict(test[0]), np.tile(train[1].mean(0), (300, 1)))
+    assert mean.score(*test) < PredictThenOptimizeRegressor(data.oracle).fit(*train).score(*test)
 
 
 def test_maximize_a_grid() -> None:

@@ -107,17 +107,25 @@ def test_checkpoints_refuse_what_is_not_theirs(tmp_path: Path) -> None:
 def test_early_stopping_keeps_the_best_weights() -> None:
     model, source = problem()
     seen: list[torch.Tensor] = []
-    scores = iter([3.0, 1.0, 2.0, 2.0, 2.0, 0.0])
+    scores = iter([4.0, 3.0, 1.0, 2.0, 2.0, 2.0, 0.0])
 
     def monitor(model: torch.nn.Module) -> float:
         seen.append(model.weight.detach().clone())
         return next(scores)
 
     result = train(model, loss("spo+"), source, monitor=monitor, patience=3, max_iter=50)
-    assert result.best_epoch == 1
-    assert len(result.history) == 5
-    assert torch.equal(model.weight, seen[1])
+    assert result.best_epoch == 2
+    assert [entry["epoch"] for entry in result.history] == [1, 2, 3, 4, 5]
+    assert torch.equal(model.weight, seen[2])
     assert not model.training
+
+
+def test_weights_that_training_only_worsens_are_kept() -> None:
+    model, source = problem()
+    scores = iter([1.0, 2.0, 2.0])
+    result = train(model, loss("spo+"), source, monitor=lambda _: next(scores), max_iter=2)
+    assert result.best_epoch == 0
+    assert not model.weight.any()
 
 
 def test_divergence_is_named() -> None:

@@ -1,0 +1,25 @@
+"""Regret in every published definition, and paired statistics on it."""
+
+from dfl.metrics.regret import decision_regret as decision_regret
+from dfl.metrics.regret import normalize as normalize
+from dfl.metrics.regret import optimal_objectives as optimal_objectives
+from dfl.metrics.regret import regret as regret
+from dfl.metrics.statistics import Interval as Interval
+from dfl.metrics.statistics import PairedComparison as PairedComparison
+from dfl.metrics.statistics import mean_interval as mean_interval
+from dfl.metrics.statistics import paired_bootstrap as paired_bootstrap
+from dfl.metrics.unambiguous import normalized_regret as normalized_regret
+from dfl.metrics.unambiguous import unambiguous_regret as unambiguous_regret
+
+__all__ = [
+    "Interval",
+    "PairedComparison",
+    "decision_regret",
+    "mean_interval",
+    "normalize",
+    "normalized_regret",
+    "optimal_objectives",
+    "paired_bootstrap",
+    "regret",
+    "unambiguous_regret",
+]

@@ -1,0 +1,61 @@
+"""The Euclidean ball."""
+
+from __future__ import annotations
+
+from typing import ClassVar, final
+
+import numpy as np
+
+from dfl_solvers.exceptions import InvalidInputError
+from dfl_solvers.oracle import AbstractOracle, Array, Instance, Status
+
+
+@final
+class Ball(AbstractOracle):
+    """Go against the costs as far as a ball around the origin allows.
+
+    The simplest strongly convex feasible set: decisions vary smoothly with the direction of the
+    costs.
+
+    Parameters
+    ----------
+    n : int, optional
+        Number of coordinates; None if any number is accepted.
+    radius : float, default=1.0
+        Positive.
+
+    Raises
+    ------
+    InvalidInputError
+        If n is below one or the radius is not positive and finite.
+
+    Notes
+    -----
+    ``w = -radius c / |c|``, and ``z* = -radius |c|``. For c = 0 every point is optimal; the origin
+    is returned. The set is no polyhedron, so there is no ``program``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dfl_solvers import Ball
+    >>> Ball(2).solve(np.array([[3.0, 4.0]])).decisions
+    array([[-0.6, -0.8]])
+    """
+
+    dtypes: ClassVar[tuple[type, ...]] = (np.float64, np.float32)
+
+    def __init__(self, n: int | None = None, radius: float = 1.0) -> None:
+        if n is not None and n < 1:
+            raise InvalidInputError(f"Ball: got n={n}, expected at least 1")
+        if not 0 < radius < np.inf:
+            raise InvalidInputError(f"Ball: got radius={radius}, expected a positive number")
+        self.n = n
+        self.radius = radius
+        self.n_costs = n
+
+    def _solve(self, costs: Array, instance: Instance) -> tuple[Array, Status]:
+        # divided by the largest entry first, so that squares neither overflow nor vanish
+        largest = np.abs(costs).max(axis=1, initial=0, keepdims=True)
+        scaled = costs / np.where(largest > 0, largest, 1)
+        norm = np.linalg.norm(scaled, axis=1, keepdims=True)
+        return -self.radius * scaled / np.where(norm > 0, norm, 1), Status.OPTIMAL

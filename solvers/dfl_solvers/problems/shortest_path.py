@@ -1,0 +1,144 @@
+"""Shortest paths on a grid."""
+
+from __future__ import annotations
+
+from typing import ClassVar, final
+
+import numpy as np
+import scipy.sparse as sp
+
+from dfl_solvers.exceptions import InvalidInputError
+from dfl_solvers.kernels import kernel, run
+from dfl_solvers.oracle import AbstractOracle, Array, Instance, Status
+from dfl_solvers.program import Program
+
+# instances that the kernel handles side by side, one in each lane of the vector registers
+_LANES = 16
+
+
+@final
+class GridShortestPath(AbstractOracle):
+    """Find cheapest paths through a grid from its first to its last corner, right or down.
+
+    The standard test problem of the field. Paths cannot cycle, so negative costs are harmless.
+
+    Parameters
+    ----------
+    rows, cols : int
+        Number of nodes down and across; at least one of them above one.
+
+    Attributes
+    ----------
+    n_costs : int
+        ``rows (cols - 1) + cols (rows - 1)``, one cost an edge: row by row, first the edges to the
+        right within the row, then the edges down from it (PyEPO's order).
+
+    Raises
+    ------
+    InvalidInputError
+        If the grid has no edge.
+
+    Notes
+    -----
+    Dynamic programming from the last corner, ``v(i) = min over edges (i, j) of c_ij + v(j)``, in
+    O(d) per instance and compiled, 16 instances at a time. Of two equally cheap ways the one to
+    the right is taken. Takes float64 and float32.
+
+    References
+    ----------
+    Elmachtoub & Grigas, "Smart 'Predict, then Optimize'", arXiv 1710.08005, section 6.1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dfl_solvers import GridShortestPath
+    >>> GridShortestPath(2, 2).solve(np.array([[1.0, 5.0, 1.0, 1.0]])).decisions
+    array([[1., 0., 1., 0.]])
+    """
+
+    dtypes: ClassVar[tuple[type, ...]] = (np.float64, np.float32)
+
+    def __init__(self, rows: int, cols: int) -> None:
+        if rows < 1 or cols < 1 or rows * cols < 2:
+            raise InvalidInputError(
+                f"GridShortestPath: got a grid of {rows} x {cols}, expected at least two nodes"
+            )
+        self.rows = rows
+        self.cols = cols
+        self.n_costs: int = rows * (cols - 1) + cols * (rows - 1)
+
+    def _solve(self, costs: Array, instance: Instance) -> tuple[Array, Status]:
+        decisions = np.zeros(costs.shape, costs.dtype)
+        run(_walk, len(costs), np.ascontiguousarray(costs), decisions, self.rows, self.cols)
+        return decisions, Status.OPTIMAL
+
+    def edges(self) -> Array:
+        """Return the edges as pairs (from, to) of node numbers, row by row; shape (d, 2)."""
+        pairs = []
+        for i in range(self.rows):
+            first = i * self.cols
+            pairs += [(first + j, first + j + 1) for j in range(self.cols - 1)]
+            if i < self.rows - 1:
+                pairs += [(first + j, first + j + self.cols) for j in range(self.cols)]
+        return np.array(pairs)
+
+    def program(self, instance: Instance | None = None) -> Program:
+        """Return the unit flow from the first to the last node as a linear program."""
+        del instance
+        edges = self.edges()
+        d = len(edges)
+        columns = np.arange(d)
+        A = sp.csr_array(
+            (
+                np.repeat([1.0, -1.0], d),
+                (np.concatenate([edges[:, 0], edges[:, 1]]), np.tile(columns, 2)),
+            ),
+            shape=(self.rows * self.cols, d),
+        )
+        supply = np.zeros(self.rows * self.cols)
+        supply[0], supply[-1] = 1.0, -1.0
+        return Program(A, supply, supply, np.zeros(d), np.ones(d))
+
+
+@kernel
+def _walk(lo, hi, costs, decisions, rows, cols):  # type: ignore[no-untyped-def]
+    d = costs.shape[1]
+    block = np.zeros((d, _LANES), costs.dtype)
+    below = np.zeros((cols, _LANES), costs.dtype)  # value of the nodes of the next row
+    right = np.zeros((rows * cols, _LANES), np.bool_)
+    zero = costs[0, 0] * 0
+    for start in range(lo, hi, _LANES):
+        lanes = min(_LANES, hi - start)
+        for lane in range(lanes):
+            for e in range(d):
+                block[e, lane] = costs[start + lane, e]
+        for i in range(rows - 1, -1, -1):
+            first = i * (2 * cols - 1)
+            for j in range(cols - 1, -1, -1):
+                if i == rows - 1 and j == cols - 1:
+                    for lane in range(_LANES):
+                        below[j, lane] = zero
+                elif i == rows - 1:
+                    for lane in range(_LANES):
+                        below[j, lane] = block[first + j, lane] + below[j + 1, lane]
+                        right[i * cols + j, lane] = True
+                elif j == cols - 1:
+                    for lane in range(_LANES):
+                        below[j, lane] = block[first + cols - 1 + j, lane] + below[j, lane]
+                        right[i * cols + j, lane] = False
+                else:
+                    for lane in range(_LANES):
+                        across = block[first + j, lane] + below[j + 1, lane]
+                        down = block[first + cols - 1 + j, lane] + below[j, lane]
+                        right[i * cols + j, lane] = across <= down
+                        below[j, lane] = min(across, down)
+        for lane in range(lanes):
+            i, j = 0, 0
+            while i < rows - 1 or j < cols - 1:
+                first = i * (2 * cols - 1)
+                if right[i * cols + j, lane]:
+                    decisions[start + lane, first + j] = 1
+                    j += 1
+                else:
+                    decisions[start + lane, first + cols - 1 + j] = 1
+                    i += 1

@@ -1,0 +1,373 @@
+"""EnergyScheduling against scipy.optimize.milp, HiGHS, enumeration and the separable bound."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+
+from dfl_solvers.backends.highs import HotProgram
+from dfl_solvers.exceptions import InfeasibleError, InvalidInputError, SolverError
+from dfl_solvers.oracle import Status
+from dfl_solvers.problems import energy_scheduling as module
+from dfl_solvers.problems.energy_scheduling import EnergyScheduling
+
+
+def random_problem(rng, n_tasks=6, n_machines=2, n_resources=1, slot_minutes=120, **options):
+    """Tight enough that tasks often stand in each other's way; feasible or not."""
+    d = 1440 // slot_minutes
+    durations = rng.integers(1, 5, n_tasks)
+    earliest = rng.integers(0, 4, n_tasks)
+    latest = np.minimum(d, earliest + durations + rng.integers(1, 7, n_tasks))
+    return EnergyScheduling(
+        durations,
+        earliest,
+        latest,
+        rng.uniform(50, 500, n_tasks),
+        rng.integers(3, 9, (n_tasks, n_resources)),
+        rng.integers(8, 11, (n_machines, n_resources)),
+        slot_minutes,
+        **options,
+    )
+
+
+def by_scipy(oracle, costs):
+    """Build the problem anew, variable by variable as it is stated, and solve it by scipy."""
+    d = oracle.n_costs
+    n_machines, n_resources = oracle.capacities.shape
+    cells = [
+        (f, m, t)
+        for f in range(len(oracle.durations))
+        for m in range(n_machines)
+        for t in range(d)
+        if oracle.earliest[f] <= t <= oracle.latest[f] - oracle.durations[f]
+    ]
+    objective = np.zeros(len(cells))
+    once = np.zeros((len(oracle.durations), len(cells)))
+    room = np.zeros((n_machines, n_resources, d, len(cells)))
+    for j, (f, m, t) in enumerate(cells):
+        once[f, j] = 1
+        for k in range(t, t + oracle.durations[f]):
+            objective[j] += oracle.powers[f] * oracle.slot_minutes / 60 * costs[k]
+            room[m, :, k, j] += oracle.usage[f]
+    limits = np.broadcast_to(oracle.capacities[..., None], room.shape[:3]).ravel()
+    room = room.reshape(-1, len(cells))
+    if oracle.relax:
+        return linprog(objective, room, limits, once, np.ones(len(once)), (0, 1))
+    return milp(
+        objective,
+        constraints=[LinearConstraint(once, 1, 1), LinearConstraint(room, ub=limits)],
+        bounds=Bounds(0, 1),
+        integrality=np.ones(len(cells)),
+        options={"mip_rel_gap": 0},
+    )
+
+
+def separable(oracle, costs):
+    """Each task at its own cheapest start: a bound without any capacity."""
+    sums = np.r_[0, np.cumsum(costs)]
+    total = 0.0
+    for f, duration in enumerate(oracle.durations):
+        t = np.arange(oracle.earliest[f], oracle.latest[f] - duration + 1)
+        cheapest = (sums[t + duration] - sums[t]).min()
+        total += oracle.powers[f] * oracle.slot_minutes / 60 * cheapest
+    return total
+
+
+@pytest.mark.parametrize("relax", [False, True])
+@pytest.mark.parametrize("n_resources", [1, 2])
+def test_agrees_with_scipy(relax, n_resources):
+    rng = np.random.default_rng(n_resources)
+    compared = bound_tight = infeasible = 0
+    for _ in range(25):
+        oracle = random_problem(rng, n_resources=n_resources, relax=relax)
+        for c in rng.normal(1, 2, (2, 12)):
+            expected = by_scipy(oracle, c)
+            if expected.status == 2:
+                infeasible += 1
+                with pytest.raises(InfeasibleError, match="instance 0"):
+                    oracle.solve(c[None])
+                continue
+            assert expected.status == 0
+            objective = oracle.solve(c[None]).objectives[0]
+            assert objective == pytest.approx(expected.fun, rel=1e-7, abs=1e-6)
+            bound = separable(oracle, c)
+            assert objective >= bound - 1e-7 * abs(bound)
+            bound_tight += objective <= bound + 1e-7 * abs(bound)
+            compared += 1
+    # the cases are of every kind
+    assert compared >= 15
+    assert 0 < bound_tight < compared
+    assert relax or infeasible > 0
+
+
+def test_agrees_with_enumeration(rng):
+    """Four tasks on two different machines, every start and assignment tried."""
+    oracle = EnergyScheduling(
+        [3, 2, 2, 1],
+        [0, 0, 1, 2],
+        [6, 5, 6, 6],
+        [1, 2, 3, 4],
+        [[4], [3], [3], [2]],
+        [[5], [4]],
+        240,
+    )
+    schedules = []
+    options = [
+        [(m, t) for m in range(2) for t in range(e, end - duration + 1)]
+        for duration, e, end in zip(oracle.durations, oracle.earliest, oracle.latest, strict=True)
+    ]
+    for placed in itertools.product(*options):
+        used, energy = np.zeros((2, 6)), np.zeros(6)
+        for f, (m, t) in enumerate(placed):
+            used[m, t : t + oracle.durations[f]] += oracle.usage[f, 0]
+            energy[t : t + oracle.durations[f]] += 4 * oracle.powers[f]
+        if (used <= oracle.capacities).all():
+            schedules.append(energy)
+    schedules = np.unique(schedules, axis=0)
+    costs = rng.normal(size=(200, 6))
+    solution = oracle.solve(costs)
+    np.testing.assert_allclose(solution.objectives, (costs @ schedules.T).min(axis=1), atol=1e-9)
+    # every decision is one of the possible energies
+    gaps = np.abs(solution.decisions[:, None] - schedules[None]).max(axis=2).min(axis=1)
+    assert gaps.max() < 1e-12
+
+
+def test_program_is_the_problem(rng):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        exact = random_problem(rng, n_resources=2)
+        relaxed = EnergyScheduling(**{**exact.parameters(), "relax": True})
+        costs = rng.normal(1, 1, (6, 12))
+        assert exact.program().integrality.all()
+        assert not relaxed.program().integrality.any()
+        assert exact.program().n_costs == 12
+        for oracle in (exact, relaxed):
+            direct = HotProgram(oracle.program()).solve(costs)
+            if direct.status.max() == Status.OPTIMAL:
+                solution = oracle.solve(costs)
+                np.testing.assert_allclose(solution.objectives, direct.objectives, rtol=1e-7)
+                np.testing.assert_allclose(
+                    oracle.evaluate(costs, solution.decisions), solution.objectives
+                )
+                # the schedule exists: variables of the program give its energy
+                HotProgram(oracle.program()).fixed_part(solution.decisions, "schedule")
+
+
+def test_only_possible_variables_are_made():
+    oracle = EnergyScheduling([2, 1], [0, 3], [4, 5], [1, 1], [[3], [6]], [[5], [7]], 240)
+    # task 0: starts 0, 1, 2 on both machines; task 1: starts 3, 4 on the second only
+    program = oracle.program()
+    assert program.n_variables == 8
+    energy = program.decision_map.toarray()
+    np.testing.assert_array_equal(energy[:, 1], [0, 4, 4, 0, 0, 0])
+    np.testing.assert_array_equal(energy[:, 7], [0, 0, 0, 0, 4, 0])
+
+
+def test_negative_zero_and_equal_prices():
+    oracle = EnergyScheduling([2, 2], [0, 0], [6, 6], [10, 20], [[3], [3]], [[5]], 240)
+    costs = np.array([np.zeros(6), np.ones(6), [0, 0, 0, -1, -3, -2], [1, -1, 0, 0, 0, 0]])
+    solution = oracle.solve(costs)
+    # the larger task takes the slots 4 and 5; the smaller one stops before
+    np.testing.assert_allclose(solution.objectives, [0, 240, -80 * 5 - 40 * 1, -80], atol=1e-9)
+
+
+def test_large_prices_do_not_disturb_the_choice():
+    oracle = EnergyScheduling([1], [0], [6], [60], [[1]], [[1]], 240)
+    costs = np.array([[1e15, 3, 2, 4, 5, 6], [1e-9, 3e-9, 2e-9, 1e-9, 5e-10, 1]])
+    assert oracle.solve(costs).decisions.argmax(axis=1).tolist() == [2, 4]
+
+
+def test_too_hard_instances_go_to_the_general_solver(rng, monkeypatch):
+    monkeypatch.setattr(module, "_NODE_LIMIT", 3)
+    feasible = infeasible = 0
+    for _ in range(12):
+        oracle = random_problem(rng)
+        costs = rng.normal(1, 2, (1, 12))
+        expected = by_scipy(oracle, costs[0])
+        if expected.status == 2:
+            infeasible += 1
+            with pytest.raises(InfeasibleError):
+                oracle.solve(costs)
+        else:
+            feasible += 1
+            solution = oracle.solve(costs)
+            assert solution.status[0] == Status.OPTIMAL
+            np.testing.assert_allclose(solution.objectives, expected.fun, rtol=1e-7)
+    assert feasible > 0
+    assert infeasible > 0
+
+
+def test_time_limit(monkeypatch):
+    rng = np.random.default_rng(1)
+    n = 40
+    oracle = EnergyScheduling(
+        rng.integers(3, 9, n),
+        np.zeros(n),
+        np.full(n, 48),
+        rng.uniform(10, 500, n),
+        rng.integers(20, 80, (n, 1)),
+        np.full((3, 1), 130),
+        time_limit=0.05,
+    )
+    costs = rng.normal(50, 20, (1, 48))
+    monkeypatch.setattr(module, "_NODE_LIMIT", 5000)
+    solution = oracle.solve(costs)
+    assert solution.status.tolist() == [Status.FEASIBLE]
+    np.testing.assert_allclose(
+        solution.decisions.sum(), (oracle.durations * oracle.powers).sum() / 2
+    )
+    assert solution.objectives[0] >= separable(oracle, costs[0])
+    monkeypatch.setattr(module, "_NODE_LIMIT", 10)
+    with pytest.raises(SolverError, match=r"instance 0: no feasible decision .* time_limit=0.05"):
+        oracle.solve(costs)
+
+
+TEXT = """120
+1
+2
+0 190 0.1 0.0
+5
+1 170 0.1 0.1
+6
+2
+0 2 1 8 471.40
+3
+1 3 0 9 426.43
+4
+"""
+
+
+def test_from_text_and_file(tmp_path):
+    oracle = EnergyScheduling.from_text(TEXT)
+    assert repr(oracle) == (
+        "EnergyScheduling(durations=[2, 3], earliest=[1, 0], latest=[8, 9], "
+        "powers=[471.4, 426.43], usage=[[3.0], [4.0]], capacities=[[5.0], [6.0]], "
+        "slot_minutes=120, relax=False, time_limit=None)"
+    )
+    path = tmp_path / "load.txt"
+    path.write_text(TEXT + "\n\n")
+    again = EnergyScheduling.from_file(path, relax=True, time_limit=2.0)
+    assert (again.relax, again.time_limit) == (True, 2.0)
+    np.testing.assert_array_equal(again.usage, oracle.usage)
+
+
+@pytest.mark.parametrize(
+    ("line", "content", "message"),
+    [
+        (1, "x", "line 1: minutes of a slot: could not convert"),
+        (1, "7", "slot_minutes 7, expected a divisor"),
+        (2, "0", "line 2: got 0, expected the number of resources"),
+        (3, "1.5", "line 3: got 1.5"),
+        (4, "0 190 0.1", "line 4: got 3 numbers, expected 4: a machine"),
+        (5, "5 6", "line 5: got 2 numbers, expected 1: the capacities"),
+        (8, "3", "line 13: the text ends, expected a task"),
+        (8, "1", "line 11: unexpected '1 3 0 9 426.43'"),
+        (9, "0 2 1 8", "line 9: got 4 numbers, expected 5: a task"),
+        (9, "0 2.5 1 8 471.4", "durations 2.5 of task 0, expected a whole number"),
+        (9, "0 2 1 8 -4", "powers -4.0 at"),
+        (9, "0 2 1 8 nan", "powers nan at"),
+        (9, "0 0 1 8 4", "task 0: got duration 0"),
+        (9, "0 2 1 13 4", "task 0: got a window from 1 to 13, expected one within the 12 slots"),
+        (10, "-1", "usage -1.0 at"),
+    ],
+)
+def test_bad_files_name_the_line(tmp_path, line, content, message):
+    lines = TEXT.splitlines()
+    lines[line - 1] = content
+    path = tmp_path / "load.txt"
+    path.write_text("\n".join(lines))
+    with pytest.raises(InvalidInputError, match=message) as caught:
+        EnergyScheduling.from_file(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_binary_file_is_refused(tmp_path):
+    path = tmp_path / "load.txt"
+    path.write_bytes(b"\x80\x81\x82")
+    with pytest.raises(InvalidInputError, match="not a text file"):
+        EnergyScheduling.from_file(path)
+
+
+def test_impossible_tasks_are_named():
+    with pytest.raises(
+        InfeasibleError, match="task 1 runs 4 slots, but its window from 2 to 5 has 3"
+    ):
+        EnergyScheduling([1, 4], [0, 2], [6, 5], [1, 1], [[1], [1]], [[2]], 240)
+    with pytest.raises(InfeasibleError, match=r"task 1 uses \[3.0\], more than any machine has"):
+        EnergyScheduling([1, 4], [0, 1], [6, 5], [1, 1], [[1], [3]], [[2]], 240)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"powers": [1.0]}, r"powers of shape \(1,\), expected \(2,\)"),
+        ({"usage": [1.0, 1.0]}, r"usage of shape \(2,\), expected \(2, n_resources\)"),
+        ({"usage": [[1.0, 1.0]] * 2}, "usage of 2 resources, expected 1"),
+        ({"capacities": np.zeros((0, 1))}, "at least one task and one machine"),
+        ({"slot_minutes": 0}, "slot_minutes 0"),
+        ({"time_limit": 0}, "time_limit 0"),
+        ({"durations": ["a", "b"]}, "durations are no numbers"),
+    ],
+)
+def test_bad_parameters(change, message):
+    good = {
+        "durations": [1, 2],
+        "earliest": [0, 0],
+        "latest": [6, 6],
+        "powers": [1, 1],
+        "usage": [[1], [1]],
+        "capacities": [[2]],
+        "slot_minutes": 240,
+    }
+    with pytest.raises(InvalidInputError, match=message):
+        EnergyScheduling(**{**good, **change})
+
+
+def test_wrong_width_names_both():
+    oracle = EnergyScheduling.from_text(TEXT)
+    with pytest.raises(InvalidInputError, match="got 48 costs per instance, expected 12"):
+        oracle.solve(np.ones((1, 48)))
+
+
+@pytest.mark.parametrize("relax", [False, True])
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])  # noqa: S301
+def test_copies_after_use_solve_alike(rng, duplicate, relax):
+    oracle = random_problem(np.random.default_rng(7), relax=relax)
+    costs = rng.normal(size=(6, 12))
+    expected = oracle.solve(costs)
+    oracle.program()
+    again = duplicate(oracle).solve(costs)
+    np.testing.assert_allclose(again.objectives, expected.objectives, atol=1e-9)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("number", "tasks", "machines"), [(1, 10, 3), (2, 15, 3), (3, 20, 5)])
+def test_real_instances_on_real_prices(data_folder, number, tasks, machines):
+    with zipfile.ZipFile(data_folder / "icon_energy.zip") as archive:
+        lines = archive.read("data/prices2013.dat").decode().splitlines()[1:]
+    prices = np.array([float(line.split()[-1]) for line in lines]).reshape(-1, 48)
+    prices = prices[np.isfinite(prices).all(axis=1)]
+    path = data_folder / "predopt_scheduling" / f"load{number}.txt"
+    exact, relaxed = (EnergyScheduling.from_file(path, relax=relax) for relax in (False, True))
+    assert exact.usage.shape == (tasks, 1)
+    assert exact.capacities.shape == (machines, 1)
+
+    every = exact.solve(prices)
+    bound = np.array([separable(exact, c) for c in prices])
+    linear = relaxed.solve(prices).objectives
+    assert (every.status == Status.OPTIMAL).all()
+    assert (every.objectives >= linear - 1e-6).all()
+    assert (linear >= bound - 1e-6).all()
+    assert np.mean(every.objectives <= bound + 1e-6) > 0.8
+
+    # the days that the bound does not settle, against a general solver
+    days = np.flatnonzero(every.objectives > bound + 1e-6)[:3].tolist() or [0, 100]
+    for day in days:
+        for oracle, found in ((exact, every.objectives[day]), (relaxed, linear[day])):
+            assert found == pytest.approx(by_scipy(oracle, prices[day]).fun, rel=1e-7)
