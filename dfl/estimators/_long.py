@@ -7,7 +7,7 @@ from typing import Any, final
 import numpy as np
 
 from dfl.exceptions import InvalidInputError
-from dfl_solvers.oracle import Array, Oracle
+from dfl_solvers.oracle import Array, Oracle, minimizing
 
 
 @final
@@ -36,6 +36,7 @@ class LongLayout:
 
     def __init__(self, groups: Any, n_rows: int, oracle: Oracle) -> None:
         groups = as_labels(groups, n_rows)
+        oracle, _ = minimizing(oracle)
         self.labels, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
         if not is_dated(groups):
             first = np.full(len(self.labels), n_rows)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import GroupShuffleSplit, check_cv
 
 from dfl.exceptions import InvalidInputError
 from dfl_solvers.oracle import Array
@@ -64,6 +63,8 @@ def split(
         cut = dates[order][n - int(np.ceil(fraction * n))]  # instances of one date stay together
         train, validation = order[dates[order] < cut], order[dates[order] >= cut]
     elif groups is not None:
+        from sklearn.model_selection import GroupShuffleSplit  # imported late: it is slow to import
+
         splitter = GroupShuffleSplit(1, test_size=fraction, random_state=int(rng.integers(2**31)))
         train, validation = next(splitter.split(order, groups=groups))
     else:
@@ -82,6 +83,8 @@ def split(
 
 
 def _by_splitter(cv: Any, order: Array, groups: Array | None) -> tuple[Array, Array]:
+    from sklearn.model_selection import check_cv
+
     ordered = None if groups is None else groups[order]
     try:
         *_, (train, validation) = check_cv(cv).split(order, groups=ordered)

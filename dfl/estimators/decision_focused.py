@@ -289,8 +289,10 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
             labels = None if groups is None else as_labels(groups, len(X))
             if labels is not None and is_dated(labels):
                 dates, labels = labels, None
+            _check_lengths(instance, len(X))
             return _Table(X, truth, y is not None, instance, dates, labels, False, one_output)
         layout = LongLayout(groups, len(X), self._checked_oracle())
+        _check_lengths(instance, len(layout.labels))
         return _Table(
             layout.gather(X),
             layout.gather(truth),
@@ -415,6 +417,15 @@ class _Tensors:
         if not table.has_costs:
             return inputs, Target(decisions=torch.from_numpy(truth), instance=instance)
         return inputs, Target(costs=torch.from_numpy(truth / self.scaling.cost), instance=instance)
+
+
+def _check_lengths(instance: Instance | None, n: int) -> None:
+    for name, value in (instance or {}).items():
+        if np.ndim(value) == 0 or len(value) != n:
+            raise InvalidInputError(
+                f"got instance data {name!r} of shape {np.shape(value)}, expected a leading "
+                f"dimension of {n}, one entry per instance"
+            )
 
 
 def _generator(random_state: Any) -> np.random.Generator:

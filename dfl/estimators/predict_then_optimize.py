@@ -7,7 +7,6 @@ from typing import Any, Self, final
 
 import numpy as np
 from sklearn.base import RegressorMixin, clone
-from sklearn.linear_model import LinearRegression
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dfl.estimators._long import as_labels
@@ -95,6 +94,8 @@ class PredictThenOptimizeRegressor(BaseDecisionEstimator):
             self._check_width(1 if y.ndim == 1 else y.shape[1], "costs")
         else:
             as_labels(groups, len(X))
+        from sklearn.linear_model import LinearRegression  # imported late: it is slow to import
+
         regressor = LinearRegression() if self.regressor is None else clone(self.regressor)
         self.regressor_ = regressor.fit(X, y)
         return self

@@ -230,6 +230,27 @@ def test_instances_of_unequal_size_are_masked(kind: str, loss: str) -> None:
         assert predicted[members][chosen[members] == 1] == predicted[members].min()
 
 
+def test_maximizing_over_instances_of_unequal_size() -> None:
+    X, y, groups = long_data(list(np.random.default_rng(2).integers(2, 7, 80)))
+    model = DecisionFocusedRegressor(Maximize(TopK(None, 1)), max_iter=3, random_state=0)
+    model.fit(X, y, groups=groups)
+    assert model.decide(X, groups=groups).sum() == 80
+    assert model.score(X, y, groups=groups) > 0.9
+
+
+def test_instance_data_reach_the_oracle_and_are_checked() -> None:
+    data = make_knapsack(60, n_items=8, degree=2, random_state=0)
+    capacities = np.random.default_rng(0).uniform(5, 30, (60, 1))
+    model = DecisionFocusedRegressor(data.oracle, max_iter=3, random_state=0)
+    model.fit(data.X, data.C, instance={"capacities": capacities})
+    chosen = model.decide(data.X, instance={"capacities": capacities})
+    weights = data.oracle.minimizing.weights
+    assert (chosen @ weights.T <= capacities + 1e-9).all()
+    assert (chosen @ weights.T > 20).any()
+    with pytest.raises(InvalidInputError, match=r"'capacities' of shape \(9, 1\).*dimension of 60"):
+        model.fit(data.X, data.C, instance={"capacities": capacities[:9]})
+
+
 def test_padding_does_not_leak_into_training() -> None:
     # an instance of four items among instances of three: adding padded columns changes nothing
     X, y, groups = long_data([3] * 50)
