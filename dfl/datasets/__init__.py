@@ -1,7 +1,19 @@
 """Data sets: ``make_*`` generators, and ``load_*`` and ``fetch_*`` for real data."""
 
+from dfl.datasets.energy import fetch_energy_prices as fetch_energy_prices
+from dfl.datasets.energy import fetch_scheduling_instance as fetch_scheduling_instance
 from dfl.datasets.knapsack import make_knapsack as make_knapsack
 from dfl.datasets.portfolio import make_portfolio as make_portfolio
 from dfl.datasets.shortest_path import make_shortest_path as make_shortest_path
+from dfl.datasets.sp500 import load_sp500 as load_sp500
+from dfl.datasets.sp500 import load_sp500_weekly as load_sp500_weekly
 
-__all__ = ["make_knapsack", "make_portfolio", "make_shortest_path"]
+__all__ = [
+    "fetch_energy_prices",
+    "fetch_scheduling_instance",
+    "load_sp500",
+    "load_sp500_weekly",
+    "make_knapsack",
+    "make_portfolio",
+    "make_shortest_path",
+]

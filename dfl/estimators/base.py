@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_consistent_length
 from dfl import metrics
 from dfl.estimators._long import LongLayout
 from dfl.exceptions import InvalidInputError
-from dfl_solvers.oracle import Array, Instance, Oracle
+from dfl_solvers.oracle import Array, Instance, Oracle, minimizing
 
 
 class BaseDecisionEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC):
@@ -109,9 +109,11 @@ class BaseDecisionEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC
     def _check_width(self, n_costs: int, what: str) -> None:
         oracle = self._checked_oracle()
         if oracle.n_costs is not None and n_costs != oracle.n_costs:
+            problem = type(minimizing(oracle)[0]).__name__
+            hint = "; long data, a row per item, need groups=" if n_costs == 1 else ""
             raise InvalidInputError(
                 f"{type(self).__name__}: got {n_costs} {what} per row, expected {oracle.n_costs}, "
-                f"the number of costs of {oracle!r}"
+                f"the number of costs of the {problem}{hint}"
             )
 
 

@@ -243,7 +243,9 @@ def _model(program: Program, gap: float, primal: bool) -> Any:
     else:
         strategy = 4 if primal else 1
         options |= {"solver": "simplex", "presolve": "off", "simplex_strategy": strategy}
-    highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+    highs: Any = highspy.Highs.__new__(highspy.Highs)
+    # the base class alone: what Highs adds to it are callbacks, and HiGHS prints a banner for them
+    super(highspy.Highs, highs).__init__()
     for name, value in options.items():
         highs.setOptionValue(name, value)
     if highs.passModel(lp) == highspy.HighsStatus.kError:
