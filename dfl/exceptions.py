@@ -6,6 +6,7 @@ from dfl_solvers.exceptions import DFLError as DFLError
 from dfl_solvers.exceptions import InfeasibleError as InfeasibleError
 from dfl_solvers.exceptions import InvalidInputError as InvalidInputError
 from dfl_solvers.exceptions import MissingDependencyError as MissingDependencyError
+from dfl_solvers.exceptions import OracleContractError as OracleContractError
 from dfl_solvers.exceptions import SolverError as SolverError
 from dfl_solvers.exceptions import UnboundedError as UnboundedError
 from dfl_solvers.exceptions import UnsupportedError as UnsupportedError
@@ -20,6 +21,7 @@ __all__ = [
     "InfeasibleError",
     "InvalidInputError",
     "MissingDependencyError",
+    "OracleContractError",
     "SolverError",
     "TrainingError",
     "UnboundedError",

@@ -74,7 +74,8 @@ def fetch_energy_prices(
     Notes
     -----
     Cleaned as in the survey: actual values and weather left out, zeros and gaps of
-    ``CO2Intensity`` interpolated, the three days with gaps dropped. Three prices are negative. They are left so.
+    ``CO2Intensity`` interpolated, the three days with gaps dropped. Three prices are
+    negative; they are left so.
 
     References
     ----------

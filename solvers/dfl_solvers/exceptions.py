@@ -30,6 +30,10 @@ class UnsupportedError(DFLError, ValueError):
     """Two parts do not fit together; the message names both and what is missing."""
 
 
+class OracleContractError(DFLError, AssertionError):
+    """An oracle breaks the contract; the message names the check and the numbers."""
+
+
 class MissingDependencyError(DFLError, ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
 

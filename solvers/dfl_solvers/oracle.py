@@ -284,6 +284,8 @@ def _show(value: Any) -> str:
         if value.size > 200:
             return f"<array of shape {value.shape}>"
         return repr(value.tolist())
+    if isinstance(value, np.generic):
+        return repr(value.item())
     if hasattr(value, "nnz"):
         return f"<sparse matrix of shape {value.shape}>"
     return repr(value)
