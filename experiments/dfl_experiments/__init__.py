@@ -1,0 +1,1 @@
+"""The command line ``dfl``: configurations, runs, tables and figures."""

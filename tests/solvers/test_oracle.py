@@ -190,7 +190,7 @@ def test_the_checker_finds_what_is_wrong() -> None:
             if self.mistake == "overwrites":
                 costs[:] = 0
             if self.mistake == "infinite":
-                decisions[:] = np.inf
+                decisions[:] = np.nan
             return decisions, Status.OPTIMAL
 
         def program(self, instance=None):

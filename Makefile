@@ -1,0 +1,50 @@
+# Everything on a machine with only Python, make and a C compiler.
+#   make demo    train, compare with predict-then-optimize, draw the pictures
+#   make test    every test
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INPUTS := setup.cfg setup.py pyproject.toml constraints.txt
+
+.PHONY: demo test docs bench lint clean
+
+demo: $(VENV)/.demo
+	$(BIN)/dfl run demo
+
+test: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
+bench: $(VENV)/.dev
+	$(BIN)/python experiments/benchmarks/training.py --write docs/_generated/training_benchmark.md
+	$(BIN)/python experiments/benchmarks/imports.py
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) build docs/_build docs/_generated/api docs/tutorials/generated *.egg-info
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; \
+	  sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed, got {v.major}.{v.minor}; try make PYTHON=python3.11")'
+	@echo "creating $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(INPUTS) | $(VENV)/.python
+	@echo "installing (a few minutes the first time)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[experiments]'
+	@touch $@
+
+$(VENV)/.dev: $(INPUTS) | $(VENV)/.python
+	@echo "installing with the tools of development (a few minutes the first time)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/.demo

@@ -1,0 +1,159 @@
+"""The command line ``dfl``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+from rich.console import Console
+
+from dfl.exceptions import DFLError
+from dfl_experiments import config as configuration
+from dfl_experiments.cells import StorageError
+
+if TYPE_CHECKING:
+    from dfl_experiments.config import RunConfig
+    from dfl_experiments.workflow import Run
+
+BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+
+app = typer.Typer(
+    name="dfl",
+    help="Decision-focused learning: run experiments and compare methods by their decisions.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="A recipe of `dfl list`, or a YAML file.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a key, e.g. problem.degree=6."),
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds, e.g. 0:10 or 1,2,5.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run [default: in runs/].")] = None,
+    n_jobs: Annotated[int, typer.Option(help="Processes; -1: one a core.")] = -1,
+    print_config: Annotated[bool, typer.Option(help="Print the configuration and stop.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar, no tables.")] = False,
+) -> int:
+    """Run a recipe; a run that was stopped continues where it was."""
+    loaded = configuration.load(recipe, settings or (), seeds)
+    if print_config:
+        import yaml
+
+        text = yaml.safe_dump(loaded.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        typer.echo(text, nl=False)
+        return 0
+    if n_jobs == 0 or n_jobs < -1:
+        raise typer.BadParameter(f"got {n_jobs}, expected a positive number or -1: --n-jobs")
+    from dfl_experiments.workflow import default_folder
+
+    if isinstance(loaded, configuration.RunConfig):
+        return _run(loaded, out or default_folder(loaded), n_jobs, quiet)
+    codes = []
+    for member in loaded.recipes:
+        folder = default_folder(member) if out is None else out / member.name
+        codes.append(_run(member, folder, n_jobs, quiet))
+    return max(codes)
+
+
+@app.command("list")
+def list_recipes() -> int:
+    """List the recipes."""
+    found = configuration.recipes()
+    width = max(map(len, found))
+    for name, description in found.items():
+        typer.echo(f"{name:<{width}}  {description}")
+    return 0
+
+
+@app.command()
+def doctor() -> int:
+    """Show versions, solvers and licenses found, and solve a small problem."""
+    from dfl_experiments.doctor import examine
+
+    return examine(_console(sys.stdout))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    0: done. 1: some cells failed. 2: bad input, or a result that cannot be written. 130: Ctrl-C.
+    Expected errors are one line on the standard error stream.
+    """
+    command = typer.main.get_command(app)
+    # the base of all usage errors, which typer does not name in public
+    usage_error = typer.BadParameter.__mro__[2]
+    try:
+        code = command.main(args=arguments, prog_name="dfl", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        return _complain("interrupted", INTERRUPTED)
+    except DFLError as error:
+        return _complain(str(error), BAD_INPUT)
+    except BrokenPipeError:
+        # the reader of our output has gone, as `dfl list | head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as error:
+        if not isinstance(error, usage_error):
+            raise
+        return _complain(error.format_message(), BAD_INPUT)  # type: ignore[attr-defined]
+    return code if isinstance(code, int) else 0
+
+
+def _run(config: RunConfig, folder: Path, n_jobs: int, quiet: bool) -> int:
+    from dfl_experiments import report
+    from dfl_experiments.workflow import Run
+
+    run = Run(config, folder, ["dfl", *sys.argv[1:]])
+    try:
+        finished = run.complete(os.cpu_count() or 1 if n_jobs == -1 else n_jobs, _errors(quiet))
+    except KeyboardInterrupt:
+        return _complain(f"interrupted: {_kept(run)}", INTERRUPTED)
+    except StorageError as error:
+        return _complain(f"{error}; {_kept(run)}", BAD_INPUT)
+    for note in run.notes:
+        typer.echo(f"dfl: note: {note}", err=True)
+    if not quiet:
+        console = _console(sys.stdout)
+        for table in report.tables(config, finished.rows):
+            console.print(table)
+            console.print()
+        typer.echo(f"results: {folder}")
+    for message in dict.fromkeys(failure.message for failure in finished.failures):
+        cells = [str(failure.cell) for failure in finished.failures if failure.message == message]
+        more = f" (and {len(cells) - 1} more)" if len(cells) > 1 else ""
+        _complain(f"{cells[0]}{more}: {message}", FAILED)
+    if not finished.failures:
+        return 0
+    return BAD_INPUT if all(failure.bad_input for failure in finished.failures) else FAILED
+
+
+def _kept(run: Run) -> str:
+    return (
+        f"{run.saved()} of {len(run.cells)} cells are saved in {run.folder}; "
+        "the same command goes on from there"
+    )
+
+
+def _complain(message: str, code: int) -> int:
+    kind = "" if code == INTERRUPTED else "error: "
+    typer.echo(f"dfl: {kind}{' '.join(message.split())}", err=True)
+    return code
+
+
+def _console(stream: TextIO) -> Console:
+    # names come from the user: no markup in them; a file or a pipe has no width of its own
+    width = None if stream.isatty() else 100
+    return Console(file=stream, width=width, markup=False, highlight=False)
+
+
+def _errors(quiet: bool) -> Console:
+    return Console(stderr=True, quiet=quiet)

@@ -1,0 +1,168 @@
+"""The methods a run compares: each learns on one table of a fold, is judged on the other."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Literal, final
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from dfl_experiments.base import AbstractModel
+from dfl_experiments.problems.base import Fold
+
+if TYPE_CHECKING:
+    from dfl_solvers.oracle import Array, Oracle
+
+MINIMUM = "theoretical minimum"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Regret (n,) of the decisions a method makes on the test table, and how it learned."""
+
+    regret: Array
+    seconds: float
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class AbstractMethod(AbstractModel):
+    """A method of a run."""
+
+    name: str = Field(min_length=1)
+
+    def check(self, oracle: Oracle) -> None:
+        """Refuse what cannot work with this oracle, before anything is computed."""
+        del oracle
+
+    @abstractmethod
+    def judge(self, fold: Fold, optimal: Array, seed: int) -> Judgement:
+        """Learn, decide and measure the regret against the optimal objectives (n,)."""
+
+
+@final
+class TwoStage(AbstractMethod):
+    """Predict costs as well as possible, then optimize."""
+
+    estimator: Literal["two-stage"]
+    regressor: Literal["linear", "random-forest"] = "linear"
+
+    def judge(self, fold: Fold, optimal: Array, seed: int) -> Judgement:
+        """Fit by scikit-learn."""
+        from sklearn.ensemble import RandomForestRegressor
+        from sklearn.linear_model import LinearRegression
+
+        from dfl import PredictThenOptimizeRegressor
+
+        regressor = (
+            LinearRegression()
+            if self.regressor == "linear"
+            else RandomForestRegressor(random_state=seed)
+        )
+        model = PredictThenOptimizeRegressor(fold.training_oracle, regressor)
+        return _judge(model, fold, optimal)
+
+
+@final
+class DecisionFocused(AbstractMethod):
+    """Train by a surrogate of the regret; see ``dfl.DecisionFocusedRegressor``."""
+
+    estimator: Literal["decision-focused"]
+    loss: str = "spo+"
+    loss_parameters: dict[str, Any] = Field(default_factory=dict)
+    predictor: Literal["linear", "mlp"] = "linear"
+    max_iter: PositiveInt = 100
+    batch_size: PositiveInt = 32
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: PositiveFloat = 1e-2
+    schedule: Literal["constant", "cosine", "plateau"] = "constant"
+    early_stopping: bool = True
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    n_iter_no_change: PositiveInt = 20
+
+    def check(self, oracle: Oracle) -> None:
+        """Refuse an unknown loss, a wrong parameter, or a loss that the oracle does not suit."""
+        from dfl import make_loss
+        from dfl_solvers.oracle import minimizing
+
+        make_loss(self.loss, minimizing(oracle)[0], self.loss_parameters)
+
+    def judge(self, fold: Fold, optimal: Array, seed: int) -> Judgement:
+        """Fit by this library."""
+        from dfl import DecisionFocusedRegressor
+
+        model = DecisionFocusedRegressor(
+            fold.training_oracle,
+            self.loss,
+            self.predictor,
+            loss_parameters=self.loss_parameters,
+            max_iter=self.max_iter,
+            batch_size=self.batch_size,
+            optimizer=self.optimizer,
+            learning_rate=self.learning_rate,
+            schedule=self.schedule,
+            early_stopping=self.early_stopping,
+            validation_fraction=self.validation_fraction,
+            n_iter_no_change=self.n_iter_no_change,
+            random_state=seed,
+        )
+        return _judge(model, fold, optimal)
+
+
+@final
+class EqualWeight(AbstractMethod):
+    """Decide for 1/d of everything, whatever the features say: the classical portfolio baseline."""
+
+    estimator: Literal["equal-weight"]
+
+    def judge(self, fold: Fold, optimal: Array, seed: int) -> Judgement:
+        """Measure the one decision."""
+        import numpy as np
+
+        from dfl import metrics
+
+        costs = fold.test.wide(fold.test.y)
+        decisions = np.full_like(costs, 1 / costs.shape[1])
+        regret = metrics.decision_regret(
+            fold.oracle, decisions, costs, instance=fold.test.instance, optimal=optimal
+        )
+        return Judgement(regret, 0.0)
+
+
+@final
+class ExpectedCosts(AbstractMethod):
+    """Decide for the true E[c | x]: no method can do better on average."""
+
+    name: str = MINIMUM
+    estimator: Literal["expected-costs"] = "expected-costs"
+
+    def judge(self, fold: Fold, optimal: Array, seed: int) -> Judgement:
+        """Measure the best decisions that features allow."""
+        return Judgement(_regret(fold, fold.test.expected, optimal), 0.0)
+
+
+def _judge(model: Any, fold: Fold, optimal: Array) -> Judgement:
+    train, test = fold.train, fold.test
+    _warm_up(fold)
+    start = time.perf_counter()
+    model.fit(train.X, train.y, groups=train.groups, instance=train.instance)
+    seconds = time.perf_counter() - start
+    regret = _regret(fold, test.wide(model.predict(test.X)), optimal)
+    return Judgement(regret, seconds, getattr(model, "history_", []))
+
+
+def _warm_up(fold: Fold) -> None:
+    """Let the oracle compile or load what it needs, so that the seconds are those of training."""
+    instance = fold.train.instance or {}
+    first = {name: values[:1] for name, values in instance.items()}
+    fold.training_oracle.solve(fold.train.wide(fold.train.y)[:1], first)
+
+
+def _regret(fold: Fold, predicted: Any, optimal: Array) -> Array:
+    from dfl import metrics
+
+    test = fold.test
+    return metrics.regret(
+        fold.oracle, predicted, test.wide(test.y), instance=test.instance, optimal=optimal
+    )

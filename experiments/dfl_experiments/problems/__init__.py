@@ -1,0 +1,21 @@
+"""The problems a run can be about, one file each."""
+
+from dfl_experiments.problems.base import AbstractProblem as AbstractProblem
+from dfl_experiments.problems.base import Fold as Fold
+from dfl_experiments.problems.base import Table as Table
+from dfl_experiments.problems.energy import EnergyProblem as EnergyProblem
+from dfl_experiments.problems.knapsack import KnapsackProblem as KnapsackProblem
+from dfl_experiments.problems.portfolio import PortfolioProblem as PortfolioProblem
+from dfl_experiments.problems.portfolio_sp500 import PortfolioSP500Problem as PortfolioSP500Problem
+from dfl_experiments.problems.shortest_path import ShortestPathProblem as ShortestPathProblem
+
+__all__ = [
+    "AbstractProblem",
+    "EnergyProblem",
+    "Fold",
+    "KnapsackProblem",
+    "PortfolioProblem",
+    "PortfolioSP500Problem",
+    "ShortestPathProblem",
+    "Table",
+]

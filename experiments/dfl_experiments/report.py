@@ -1,0 +1,212 @@
+"""What a run leaves behind and shows: tables, files and figures."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dfl_experiments.cells import write_atomically
+from dfl_experiments.config import RunConfig
+from dfl_experiments.measures import MEASURES, Estimate
+from dfl_experiments.methods import MINIMUM
+from dfl_experiments.summary import OVER_SEEDS, Results, Row, baseline, summarize, tidy
+from dfl_solvers.exceptions import import_optional
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+EXTRA = "experiments"
+_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+
+
+def check() -> None:
+    """Refuse before anything is computed if the packages that write results are missing.
+
+    Raises
+    ------
+    MissingDependencyError
+    """
+    for module in ("pandas", "pyarrow", "matplotlib"):
+        import_optional(module, EXTRA)
+
+
+def write(config: RunConfig, results: Results, folder: Path) -> list[Row]:
+    """Write ``results.parquet``, ``summary.csv`` and the figures; return the summary.
+
+    Raises
+    ------
+    StorageError
+        If a file cannot be written.
+    """
+    rows = summarize(config, results)
+    write_atomically(folder / "results.parquet", _parquet(tidy(config, results)))
+    write_atomically(folder / "summary.csv", _csv(rows))
+    write_atomically(folder / "summary.png", _intervals_figure(config, rows))
+    curves = _curves(results)
+    if curves:
+        write_atomically(folder / "learning.png", _learning_figure(config, curves))
+    return rows
+
+
+def tables(config: RunConfig, rows: Sequence[Row]) -> list[Table]:
+    """Make one table a problem: a block a metric, a line a method."""
+    from rich import box
+    from rich.table import Table
+
+    base = baseline(config)
+    found = []
+    for part in dict.fromkeys(row.problem for row in rows):
+        own = [row for row in rows if row.problem == part]
+        table = Table(title=_title(own), caption=_caption(config, own), box=box.SIMPLE_HEAD)
+        table.title_justify = table.caption_justify = "left"
+        table.add_column("%")
+        table.add_column("mean ± 95 %", justify="right", no_wrap=True)
+        if base is not None:
+            table.add_column(f"minus {base} [95 %]", justify="right", no_wrap=True)
+        table.add_column("train, s", justify="right", no_wrap=True)
+        for metric in dict.fromkeys(row.metric for row in own):
+            table.add_section()
+            table.add_row(MEASURES[metric].label, style="bold")
+            for row in (row for row in own if row.metric == metric):
+                cells = [f"  {row.method}", _plus_minus(row.estimate)]
+                if base is not None:
+                    cells.append("" if row.difference is None else _interval(row.difference))
+                table.add_row(*cells, f"{row.seconds:.2f}" if row.seconds else "")
+        found.append(table)
+    return found
+
+
+def _title(rows: Sequence[Row]) -> str:
+    seeds, instances = rows[0].n_seeds, rows[0].n_instances
+    return f"{rows[0].problem}: {seeds} seed{'s' * (seeds > 1)}, {instances} test instances"
+
+
+def _caption(config: RunConfig, rows: Sequence[Row]) -> str:
+    text = f"intervals: {rows[0].interval}"
+    if rows[0].interval != OVER_SEEDS and config.problem.draws_data:
+        text += " of one data set; use more seeds"
+    if any(row.method == MINIMUM for row in rows):
+        text += f"; {MINIMUM}: decisions for the true E[c|x], the least possible Σ regret"
+    return text
+
+
+def _plus_minus(estimate: Estimate) -> str:
+    half = (estimate.high - estimate.low) / 2
+    return f"{100 * estimate.value:.2f} ± {100 * half:.2f}"
+
+
+def _interval(estimate: Estimate) -> str:
+    low, high = 100 * estimate.low, 100 * estimate.high
+    return f"{100 * estimate.value:+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
+def _parquet(records: Sequence[Mapping[str, Any]]) -> bytes:
+    pandas = import_optional("pandas", EXTRA)
+    import_optional("pyarrow", EXTRA)
+    buffer = io.BytesIO()
+    pandas.DataFrame.from_records(list(records)).to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def _csv(rows: Sequence[Row]) -> bytes:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(
+        ["problem", "method", "metric", "mean", "low", "high", "difference", "difference_low",
+         "difference_high", "n_seeds", "n_instances", "interval", "seconds"]
+    )  # fmt: skip
+    for row in rows:
+        difference = ("", "", "") if row.difference is None else row.difference
+        writer.writerow(
+            [row.problem, row.method, row.metric, *row.estimate, *difference, row.n_seeds,
+             row.n_instances, row.interval, row.seconds]
+        )  # fmt: skip
+    return buffer.getvalue().encode()
+
+
+def _figure(rows: int, columns: int, width: float, height: float) -> Any:
+    """Make a figure that needs no screen and changes no global state."""
+    figures = import_optional("matplotlib.figure", EXTRA)
+    figure = figures.Figure(figsize=(width * columns, height * rows), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _png(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    return buffer.getvalue()
+
+
+def _intervals_figure(config: RunConfig, rows: Sequence[Row]) -> bytes:
+    """Draw a dot with its interval per method: a row of panels a problem, a panel a metric."""
+    parts = list(dict.fromkeys(row.problem for row in rows))
+    names = [method.name for method in config.methods]
+    figure, panels = _figure(len(parts), len(config.metrics), 4.0, 1.2 + 0.35 * len(names))
+    lines: list[Any] = []
+    for line, part in zip(panels, parts, strict=True):
+        for panel, metric in zip(line, config.metrics, strict=True):
+            for row in (row for row in rows if (row.problem, row.metric) == (part, metric)):
+                value, low, high = (100 * number for number in row.estimate)
+                if row.method == MINIMUM:
+                    lines = [panel.axvline(value, color="gray", linestyle="--", label=MINIMUM)]
+                    continue
+                place = names.index(row.method)
+                panel.errorbar(
+                    value,
+                    place,
+                    xerr=[[max(value - low, 0.0)], [max(high - value, 0.0)]],
+                    fmt="o",
+                    capsize=4,
+                    color=_COLORS[place % len(_COLORS)],
+                )
+            panel.set_yticks(range(len(names)), names)
+            panel.tick_params(labelleft=panel is line[0])
+            panel.set_ylim(len(names) - 0.5, -0.5)
+            panel.set_xlabel(f"{MEASURES[metric].label}, %")
+            panel.set_title(part, fontsize="medium")
+            panel.grid(axis="x", alpha=0.3)
+    if lines:
+        figure.legend(handles=lines, loc="outside lower center", fontsize="small")
+    return _png(figure)
+
+
+Curves = dict[str, dict[str, list[list[float]]]]
+
+
+def _curves(results: Results) -> Curves:
+    """Collect validation regret by epoch: problem, method, then one curve per seed and fold."""
+    found: Curves = {}
+    for cell, content in results:
+        for epochs in content["history"]:
+            curve = [epoch["validation"] for epoch in epochs if "validation" in epoch]
+            if curve:
+                found.setdefault(cell.part, {}).setdefault(cell.method.name, []).append(curve)
+    return found
+
+
+def _learning_figure(config: RunConfig, curves: Curves) -> bytes:
+    names = [method.name for method in config.methods]
+    figure, panels = _figure(1, len(curves), 5.0, 3.2)
+    for panel, (part, methods) in zip(panels[0], curves.items(), strict=True):
+        for name, runs in methods.items():
+            color = _COLORS[names.index(name) % len(_COLORS)]
+            for number, curve in enumerate(runs):
+                panel.plot(
+                    range(1, 1 + len(curve)),
+                    [100 * value for value in curve],
+                    color=color,
+                    alpha=0.6,
+                    linewidth=0.8,
+                    label=name if number == 0 else None,
+                )
+        panel.set_title(part, fontsize="medium")
+        panel.set_xlabel("epoch")
+        panel.set_ylabel("validation regret, %")
+        panel.set_ylim(bottom=0)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.grid(alpha=0.3)
+        panel.legend(fontsize="small")
+    return _png(figure)

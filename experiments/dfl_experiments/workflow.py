@@ -1,0 +1,166 @@
+"""One run from its configuration to its folder: reuse, compute, report."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from dfl.exceptions import InvalidInputError
+from dfl_experiments import environment, report
+from dfl_experiments.cells import CellStore, digest, write_atomically
+from dfl_experiments.config import RunConfig
+from dfl_experiments.runner import Cell, Failure, check, execute, plan
+from dfl_experiments.summary import Row
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run came to."""
+
+    rows: list[Row]
+    failures: list[Failure]
+
+
+def default_folder(config: RunConfig) -> Path:
+    """Return where a run is kept; more seeds of the same run share the folder."""
+    problem = config.problem.model_dump(mode="json")
+    methods = [method.model_dump(mode="json") for method in config.methods]
+    return Path("runs") / f"{config.name}-{digest([problem, methods])[:8]}"
+
+
+@final
+@dataclass
+class Run:
+    """A run in its folder.
+
+    Parameters
+    ----------
+    config : RunConfig
+    folder : Path
+    command : sequence of str
+        The command line, for the record.
+
+    Raises
+    ------
+    InvalidInputError
+        If the folder holds another run.
+    StorageError
+        If it cannot be written.
+    """
+
+    config: RunConfig
+    folder: Path
+    command: Sequence[str]
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._refuse_foreign_folder()
+        self.store = CellStore(self.folder / "cells")
+        self.cells = list({cell.key: cell for cell in plan(self.config)}.values())
+        self._record: dict[str, Any] = {
+            "name": self.config.name,
+            "config": self.config.model_dump(mode="json"),
+            "seeds": list(self.config.seeds),
+            "command": list(self.command),
+            "versions": environment.versions(),
+            "commit": environment.commit(),
+            "started": _now(),
+        }
+        self._write_record({"finished": None})
+
+    def saved(self) -> int:
+        """Count the finished cells."""
+        return sum(self.store.path(cell.key).exists() for cell in self.cells)
+
+    def complete(self, n_jobs: int, console: Console) -> Finished:
+        """Compute what is missing and write the report.
+
+        Raises
+        ------
+        DFLError
+            If nothing can be computed, because of bad input or a missing package.
+        StorageError
+            If a result cannot be written; finished cells are kept.
+        """
+        report.check()
+        missing = [cell for cell in self.cells if self._load(cell, note=True) is None]
+        reused = len(self.cells) - len(missing)
+        failures: list[Failure] = []
+        if missing:
+            check(missing)
+            failures = self._compute(missing, reused, n_jobs, console)
+        results = []
+        for cell in plan(self.config):
+            content = self._load(cell)
+            if content is not None:
+                results.append((cell, content))
+        rows = report.write(self.config, results, self.folder) if results else []
+        self._write_record(
+            {
+                "finished": _now(),
+                "cells": {
+                    "total": len(self.cells),
+                    "reused": reused,
+                    "computed": len(missing) - len(failures),
+                    "failed": {str(failure.cell): failure.message for failure in failures},
+                },
+            }
+        )
+        return Finished(rows, failures)
+
+    def _compute(
+        self, missing: Sequence[Cell], reused: int, n_jobs: int, console: Console
+    ) -> list[Failure]:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        hidden = console.quiet or not console.is_terminal
+        with Progress(*columns, console=console, disable=hidden, transient=True) as progress:
+            task = progress.add_task(self.config.name, total=len(self.cells), completed=reused)
+            return execute(missing, self.store, n_jobs, lambda: progress.advance(task))
+
+    def _load(self, cell: Cell, note: bool = False) -> dict[str, Any] | None:
+        try:
+            return self.store.load(cell.key)
+        except (ValueError, OSError) as error:
+            if note:
+                self.notes.append(f"cell of {cell} is damaged ({error}): computed anew")
+            return None
+
+    def _refuse_foreign_folder(self) -> None:
+        try:
+            other = json.loads((self.folder / "run.json").read_bytes()).get("name")
+        except (OSError, ValueError, AttributeError):
+            return
+        if other != self.config.name:
+            raise InvalidInputError(
+                f"{self.folder} holds the run {other!r}, not {self.config.name!r}; "
+                "choose another --out"
+            )
+
+    def _write_record(self, more: Mapping[str, Any]) -> None:
+        text = json.dumps({**self._record, **more}, indent=2)
+        write_atomically(self.folder / "run.json", text.encode() + b"\n")
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
