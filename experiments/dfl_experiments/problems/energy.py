@@ -41,6 +41,7 @@ class EnergyProblem(AbstractProblem):
         from dfl.datasets import fetch_energy_prices, fetch_scheduling_instance
 
         data = fetch_energy_prices()
+        known = [data.feature_names.index(name) for name in data.day_ahead]
         n_days = len(data.y) // 48
         if self.n_days is not None and self.n_days > n_days:
             raise InvalidInputError(
@@ -50,7 +51,7 @@ class EnergyProblem(AbstractProblem):
         n_test = min(max(round(self.test_fraction * n_days), 1), n_days - 1)
         cut, end = 48 * (n_days - n_test), 48 * n_days
         train, test = (
-            Table(data.X[rows], data.y[rows], groups=data.groups[rows])
+            Table(data.X[rows][:, known], data.y[rows], groups=data.groups[rows])
             for rows in (slice(0, cut), slice(cut, end))
         )
         (number,) = self.instances
