@@ -8,6 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+# taken at once, since tests change the working folder
+_DATA = os.environ.get("DFL_DATA")
+_FOLDER = Path(_DATA).resolve() if _DATA else None
+
 
 @pytest.fixture
 def rng() -> np.random.Generator:
@@ -18,9 +22,8 @@ def rng() -> np.random.Generator:
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """Return the folder of real data; absent on a user's machine, demanded in CI."""
-    folder = os.environ.get("DFL_DATA")
-    if folder and Path(folder).is_dir():
-        return Path(folder)
+    if _FOLDER is not None and _FOLDER.is_dir():
+        return _FOLDER
     if os.environ.get("CI") == "true":
         pytest.fail("DFL_DATA must name the folder of real data in CI")
     pytest.skip("DFL_DATA does not name a folder of real data")

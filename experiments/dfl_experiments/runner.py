@@ -170,7 +170,8 @@ def execute(
     failures = []
     tasks = (delayed(_work)(cell, store) for cell in cells)
     n_jobs = min(n_jobs, len(cells))
-    with parallel_config(backend="loky", inner_max_num_threads=1):
+    # workers whose parent was killed notice by having nothing to do
+    with parallel_config(backend="loky", inner_max_num_threads=1, idle_worker_timeout=10):
         # no task waits in another process: if this one dies, only running cells go on
         parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", pre_dispatch="n_jobs")
         with _deaf_children() if n_jobs > 1 else contextlib.nullcontext():
