@@ -22,6 +22,7 @@ docs: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python experiments/benchmarks/training.py --write docs/_generated/training_benchmark.md
 	$(BIN)/python experiments/benchmarks/imports.py
+	$(BIN)/python experiments/benchmarks/recipes.py docs/_generated/recipes.md
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -30,7 +31,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) build docs/_build docs/_generated/api docs/tutorials/generated *.egg-info
+	rm -rf $(VENV) build docs/_build docs/_generated/api docs/gallery *.egg-info
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; \

@@ -39,7 +39,7 @@ def test_the_faces_are_lazy() -> None:
     assert not loaded("import dfl") & heavy
     assert not loaded("import dfl_solvers") & heavy
     assert not loaded("from dfl import DecisionFocusedRegressor") & {
-        "numba", "matplotlib", "highspy", "clarabel", "pooch", "typer", "rich", "pydantic",
+        "numba", "matplotlib", "highspy", "clarabel", "pooch", "typer", "pydantic",
     }  # fmt: skip
     assert not loaded("from dfl_solvers import GridShortestPath") & {"torch", "sklearn", "highspy"}
 

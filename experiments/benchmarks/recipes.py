@@ -1,0 +1,55 @@
+"""Run the recipes and write what they showed as tables in Markdown.
+
+Run ``python experiments/benchmarks/recipes.py docs/_generated/recipes.md``; ``energy`` reads or
+downloads its data.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import tempfile
+from pathlib import Path
+
+from dfl_experiments import cli
+
+RECIPES = ("shortest-path", "energy", "portfolio-sp500")
+
+
+def table(summary: Path) -> list[str]:
+    """Turn a ``summary.csv`` into the lines of a table."""
+    lines = [
+        "| problem | metric, % | method | mean [95 %] | minus least squares [95 %] |",
+        "|---|---|---|---|---|",
+    ]
+    with open(summary, newline="") as file:
+        for row in csv.DictReader(file):
+            mean, low, high = (100 * float(row[key]) for key in ("mean", "low", "high"))
+            gap = ""
+            if row["difference"]:
+                keys = ("difference", "difference_low", "difference_high")
+                gap = "{:+.2f} [{:+.2f}, {:+.2f}]".format(*(100 * float(row[k]) for k in keys))
+            lines.append(
+                f"| {row['problem']} | {row['metric']} | {row['method']} | "
+                f"{mean:.2f} [{low:.2f}, {high:.2f}] | {gap} |"
+            )
+    return lines
+
+
+def main(target: Path) -> int:
+    """Run every recipe and write the tables; return the first exit code that is not 0."""
+    pages: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in RECIPES:
+            out = Path(folder) / name
+            code = cli.main(["run", name, "--out", str(out), "--quiet"])
+            if code:
+                return code
+            pages += [f"### {name}", "", *table(out / "summary.csv"), ""]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text("\n".join(pages))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
