@@ -1,34 +1,27 @@
-"""The public names, by package and topic; the pages of the reference are made from this."""
+"""The public names of every package, by section; the pages of the reference are made from it.
+
+A test holds it equal to the packages' ``__all__``: a public name that is not here fails.
+"""
 
 API: dict[str, dict[str, list[str]]] = {
     "dfl": {
         "Estimators": ["DecisionFocusedRegressor", "PredictThenOptimizeRegressor"],
-        "Losses": ["make_loss", "Target"],
+        "Losses": ["Target", "make_loss"],
+        "Version": ["__version__"],
+    },
+    "dfl.estimators": {
+        "Estimators": ["DecisionFocusedRegressor", "PredictThenOptimizeRegressor"],
+        "Base": ["BaseDecisionEstimator"],
     },
     "dfl.losses": {
         "By name": ["make_loss", "available"],
         "Losses": ["SPOPlusLoss", "PerturbedFenchelYoungLoss", "SquaredLoss"],
-        "To write your own": ["AbstractLoss", "Target"],
-    },
-    "dfl.training": {
-        "The loop": ["train", "TrainingResult"],
-        "Batches": ["Source", "TableSource"],
-        "State on disk": ["Checkpoint"],
-    },
-    "dfl.estimators": {
-        "Regressors": ["DecisionFocusedRegressor", "PredictThenOptimizeRegressor"],
-        "Base": ["BaseDecisionEstimator"],
+        "Base": ["AbstractLoss", "Target"],
     },
     "dfl.metrics": {
-        "Regret": [
-            "regret",
-            "decision_regret",
-            "unambiguous_regret",
-            "normalized_regret",
-            "normalize",
-            "optimal_objectives",
-        ],
-        "Statistics": ["mean_interval", "Interval", "paired_bootstrap", "PairedComparison"],
+        "Regret": ["regret", "decision_regret", "unambiguous_regret", "optimal_objectives"],
+        "Normalized": ["normalized_regret", "normalize"],
+        "Statistics": ["paired_bootstrap", "PairedComparison", "mean_interval", "Interval"],
     },
     "dfl.datasets": {
         "Synthetic": ["make_shortest_path", "make_knapsack", "make_portfolio"],
@@ -39,6 +32,10 @@ API: dict[str, dict[str, list[str]]] = {
             "load_sp500_weekly",
         ],
     },
+    "dfl.training": {
+        "The loop": ["train", "TrainingResult", "Checkpoint"],
+        "Batches": ["Source", "TableSource"],
+    },
     "dfl.exceptions": {
         "Exceptions": [
             "DFLError",
@@ -47,17 +44,25 @@ API: dict[str, dict[str, list[str]]] = {
             "UnboundedError",
             "SolverError",
             "UnsupportedError",
-            "TrainingError",
-            "OracleContractError",
             "MissingDependencyError",
+            "OracleContractError",
+            "TrainingError",
         ],
     },
     "dfl_solvers": {
-        "Protocol": ["Oracle", "Solution", "Status", "Program", "minimizing"],
-        "Closed form": ["Box", "Simplex", "Ball", "TopK"],
-        "Compiled": ["GridShortestPath", "Knapsack", "Portfolio", "EnergyScheduling"],
-        "General": ["LinearProgram", "MixedIntegerProgram"],
-        "Around an oracle": ["Maximize", "Counting", "Counts", "FromCallable"],
-        "To write your own": ["AbstractOracle", "check_oracle"],
+        "Problems": [
+            "Box",
+            "Simplex",
+            "Ball",
+            "TopK",
+            "GridShortestPath",
+            "Knapsack",
+            "Portfolio",
+            "EnergyScheduling",
+        ],
+        "Your own model": ["LinearProgram", "MixedIntegerProgram", "Program", "FromCallable"],
+        "Around an oracle": ["Maximize", "Counting", "Counts", "minimizing"],
+        "The protocol": ["Oracle", "AbstractOracle", "Solution", "Status", "check_oracle"],
+        "Version": ["__version__"],
     },
 }

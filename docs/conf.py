@@ -1,16 +1,12 @@
-"""Configuration of the documentation."""
+"""Configuration of the site: ``make docs``."""
 
-from __future__ import annotations
-
-import os
+import importlib
+import inspect
 import sys
-import warnings
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
-os.environ.setdefault("MPLBACKEND", "agg")
-warnings.filterwarnings("ignore", category=DeprecationWarning)
 
 from api_reference import API  # noqa: E402
 
@@ -18,81 +14,83 @@ from dfl import __version__  # noqa: E402
 
 project = "dfl"
 author = "The dfl developers"
-copyright = "The dfl developers"
+copyright = author  # noqa: A001
 release = version = __version__
 
 extensions = [
-    "myst_parser",
-    "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
+    "numpydoc",
+    "myst_parser",
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "_generated/*.md", "tutorials/*.rst", "tutorials/README.rst"]
-myst_enable_extensions = ["colon_fence", "dollarmath"]
+exclude_patterns = ["_build", "_generated", "tutorials"]
 html_theme = "pydata_sphinx_theme"
 html_title = "dfl"
-html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
+html_theme_options = {"navbar_end": ["theme-switcher"], "show_toc_level": 2}
 html_show_sourcelink = False
-autosummary_generate = True
-autodoc_typehints = "none"
-# what scikit-learn adds to every estimator for its metadata routing
-autodoc_default_options = {
-    "exclude-members": "get_metadata_routing, set_fit_request, set_score_request",
-}
+
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+autosummary_generate = False
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # the docstrings name types and shapes
 numpydoc_show_class_members = False
-numpydoc_xref_param_type = False
-suppress_warnings = ["config.cache"]
+
 sphinx_gallery_conf = {
     "examples_dirs": "tutorials",
     "gallery_dirs": "gallery",
-    "filename_pattern": r"plot_",
     "abort_on_example_error": True,
-    "download_all_examples": False,
     "show_memory": False,
-    "remove_config_comments": True,
-    "write_computation_times": False,
+    "min_reported_time": 1e9,
+    "download_all_examples": False,
+    "show_signature": False,
 }
 
 
 def write_reference() -> None:
-    """Write the pages of the reference from ``api_reference.py``."""
-    folder = HERE / "_generated" / "api"
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = ["# Reference", "", "```{toctree}", ":maxdepth: 1", ""]
-    for package, sections in API.items():
-        lines.append(package)
-        page = [package, "=" * len(package), "", f".. currentmodule:: {package}", ""]
-        for title, names in sections.items():
-            page += [title, "-" * len(title), ""]
-            page += [".. autosummary::", "   :nosignatures:", ""]
-            page += [f"   {name}" for name in names]
-            page.append("")
-        # a name that two packages offer is described once, in the package that is its home
-        described = [
-            name
-            for names in sections.values()
-            for name in names
-            if package != "dfl"
-            or (
-                name not in {n for s in API["dfl.losses"].values() for n in s}
-                and name not in {n for s in API["dfl.estimators"].values() for n in s}
-            )
-        ]
-        for name in described:
-            page += [f".. autoclass:: {name}" if name[0].isupper() else f".. autofunction:: {name}"]
-            page += ["   :members:", ""] if name[0].isupper() else [""]
-        _write(folder / f"{package}.rst", "\n".join(page))
-    lines += ["```", ""]
-    _write(folder / "index.md", "\n".join(lines))
+    """Write one page a package from the list of its public names."""
+    folder = HERE / "api"
+    folder.mkdir(exist_ok=True)
+    for package in API:
+        write(folder / f"{package}.rst", "\n".join(page(package)))
 
 
-def _write(path: Path, text: str) -> None:
-    if not path.exists() or path.read_text() != text:
-        path.write_text(text)
+def page(package: str) -> list[str]:
+    """Return the lines of a package's page."""
+    module = importlib.import_module(package)
+    lines = [package, "=" * len(package), "", f".. module:: {package}", "", module.__doc__ or "", ""]
+    for section, names in API[package].items():
+        if names == ["__version__"]:
+            continue
+        lines += [section, "-" * len(section), ""]
+        for name in names:
+            lines += [*entry(package, name, getattr(module, name)), ""]
+    return lines
+
+
+def entry(package: str, name: str, value: object) -> list[str]:
+    """Return the directive that documents a name, or a link where another page does."""
+    homes = [home for home in API if home != package and any(name in s for s in API[home].values())]
+    if package == "dfl" and homes:
+        role = "class" if inspect.isclass(value) else "func"
+        return [f"- :py:{role}:`{name} <{homes[0]}.{name}>`, see :doc:`{homes[0]}`"]
+    if inspect.isclass(value):
+        kind = "exception" if issubclass(value, Exception) else "class"
+        return [f".. auto{kind}:: {package}.{name}", "   :members:"]
+    return [f".. autofunction:: {package}.{name}"]
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file unless it holds the text already, so that nothing is built twice."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
 
 
 write_reference()

@@ -57,6 +57,11 @@ def make_predictor(
     )
 
 
+def dtype_of(module: nn.Module) -> torch.dtype:
+    """Return the floating-point type of a module's parameters; float32 if it has none."""
+    return next((p.dtype for p in module.parameters()), torch.float32)
+
+
 def start_at_least_squares(layer: nn.Module, inputs: Array, costs: Array) -> None:
     """Set a linear layer to the least-squares fit of scaled costs (n, d) or (n,) on inputs (n, p).
 
@@ -81,12 +86,11 @@ def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
 
 
 def _check_output(module: nn.Module, n_features: int, n_outputs: int) -> None:
-    dtype = next((p.dtype for p in module.parameters()), torch.float32)
     name = type(module).__name__
     was_training = module.training
     try:
         with torch.no_grad():
-            shape = tuple(module.eval()(torch.zeros(2, n_features, dtype=dtype)).shape)
+            shape = tuple(module.eval()(torch.zeros(2, n_features, dtype=dtype_of(module))).shape)
     except RuntimeError as error:
         raise InvalidInputError(
             f"predictor {name} fails on features of shape (2, {n_features}): {error}"

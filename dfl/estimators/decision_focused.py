@@ -7,7 +7,6 @@ import copy
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Self, final
 
 import numpy as np
@@ -17,9 +16,15 @@ from torch import Tensor, nn
 
 from dfl import metrics
 from dfl.estimators._long import LongLayout, as_labels, is_dated
-from dfl.estimators._predictors import SharedOverItems, make_predictor, start_at_least_squares
+from dfl.estimators._predictors import (
+    SharedOverItems,
+    dtype_of,
+    make_predictor,
+    start_at_least_squares,
+)
 from dfl.estimators._scaling import InUnits, Scaling
 from dfl.estimators._split import split
+from dfl.estimators._table import Table, date_index
 from dfl.estimators.base import BaseDecisionEstimator, with_mask
 from dfl.exceptions import InvalidInputError
 from dfl.losses import AbstractLoss, Target, make_loss
@@ -198,8 +203,8 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
         rng = _generator(self.random_state)
         seed = int(rng.integers(2**62))
         rows, held_out = self._split(table, rng)
-        costs = table.costs_of(rows)
-        scaling = Scaling.of(table.real(table.inputs, rows), costs, sign)
+        features, costs = table.features(rows), table.costs(rows)
+        scaling = Scaling.of(features, costs, sign)
         counting = Counting(oracle)
         loss = self._loss(counting, scaling)
         model = make_predictor(
@@ -208,14 +213,14 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
             1 if table.long else table.truth.shape[1],
             torch.Generator().manual_seed(seed),
         )
-        batch = _Tensors(table, scaling, counting, next(iter(model.parameters()), None))
-        network = SharedOverItems(model) if table.long else model
-        inputs, target = batch.rows(rows)
         if self.predictor == "linear" and costs is not None:
-            features = scaling.features(table.real(table.inputs, rows))
-            start_at_least_squares(model, features, costs / scaling.cost)
+            start_at_least_squares(model, scaling.features(features), costs / scaling.cost)
+        network = SharedOverItems(model) if table.long else model
+        inputs, target = table.tensors(rows, scaling, dtype_of(model))
         target = loss.complete(target).to(inputs.dtype)  # labels are solved in float64
-        monitor = self._monitor(loss, batch, held_out) if len(held_out) else None
+        monitor = None
+        if len(held_out):
+            monitor = _monitor(loss, counting, table, held_out, scaling, dtype_of(model))
         with _private_randomness(seed, self.predictor):
             result = train(
                 network,
@@ -258,15 +263,14 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
         X = validate_data(self, X, reset=False, dtype=np.float64)
         if self.predictor == "linear":
             return X @ self.coef_.T + self.intercept_
-        dtype = next(self.predictor_.parameters()).dtype
         with torch.no_grad():
-            scaled = torch.from_numpy(self._scaling.features(X)).to(dtype)
+            scaled = torch.from_numpy(self._scaling.features(X)).to(dtype_of(self.predictor_))
             costs = self.predictor_(scaled).double().numpy() * self._scaling.cost
         return costs[:, 0] if self._one_output else costs
 
     def _read(
         self, X: Any, y: Any, decisions: Any, groups: Any, instance: Instance | None
-    ) -> _Table:
+    ) -> Table:
         """Check what ``fit`` was given and arrange it by instances."""
         name = type(self).__name__
         if (y is None) == (decisions is None):
@@ -276,7 +280,7 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
                 if y is None
                 else f"{name}: got both y and decisions, expected one of them"
             )
-        dates = _date_index(X)
+        dates = date_index(X)
         X, truth = validate_data(
             self, X, decisions if y is None else y, multi_output=True, y_numeric=True,
             dtype=np.float64,
@@ -289,11 +293,9 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
             labels = None if groups is None else as_labels(groups, len(X))
             if labels is not None and is_dated(labels):
                 dates, labels = labels, None
-            _check_lengths(instance, len(X))
-            return _Table(X, truth, y is not None, instance, dates, labels, False, one_output)
+            return Table(X, truth, y is not None, instance, dates, labels, one_output)
         layout = LongLayout(groups, len(X), self._checked_oracle())
-        _check_lengths(instance, len(layout.labels))
-        return _Table(
+        return Table(
             layout.gather(X),
             layout.gather(truth),
             y is not None,
@@ -301,10 +303,9 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
             layout.labels if is_dated(layout.labels) else None,
             layout.labels,
             True,
-            True,
         )
 
-    def _split(self, table: _Table, rng: np.random.Generator) -> tuple[Array, Array]:
+    def _split(self, table: Table, rng: np.random.Generator) -> tuple[Array, Array]:
         n = len(table.inputs)
         if not self.early_stopping:
             return np.arange(n), np.arange(0)
@@ -324,27 +325,6 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
         loss = copy.deepcopy(self.loss)
         loss.oracle, loss.sign = held, 1  # the sign is applied to the data, once, in ``fit``
         return loss
-
-    def _monitor(
-        self, loss: AbstractLoss, batch: _Tensors, rows: Array
-    ) -> Callable[[nn.Module], float]:
-        """Make the number that early stopping watches: regret, or the loss without costs."""
-        inputs, target = batch.rows(rows)
-        if target.costs is None:
-            return lambda model: float(loss(model(inputs), target.to(inputs.dtype)))
-        oracle, unit = batch.oracle, abs(batch.scaling.cost)
-        costs = batch.table.truth[rows] * np.sign(batch.scaling.cost)
-        optimal = metrics.optimal_objectives(oracle, costs, instance=target.instance)
-        norm = float(np.abs(optimal).sum()) or 1.0
-
-        def validation_regret(model: nn.Module) -> float:
-            predicted = model(inputs).double().numpy() * unit
-            regret = metrics.regret(
-                oracle, predicted, costs, instance=target.instance, optimal=optimal
-            )
-            return float(regret.sum()) / norm
-
-        return validation_regret
 
     def _checkpoint(
         self, inputs: Tensor, target: Target, model: nn.Module, seed: int
@@ -371,61 +351,28 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
         self.intercept_ = float(intercept[0]) if self._one_output else intercept
 
 
-@dataclass(frozen=True)
-class _Table:
-    """Checked input of ``fit``, one instance a row."""
+def _monitor(
+    loss: AbstractLoss,
+    oracle: Oracle,
+    table: Table,
+    rows: Array,
+    scaling: Scaling,
+    dtype: torch.dtype,
+) -> Callable[[nn.Module], float]:
+    """Make the number that early stopping watches: regret, or the loss where costs are unknown."""
+    inputs, target = table.tensors(rows, scaling, dtype)
+    if target.costs is None:
+        return lambda model: float(loss(model(inputs), target.to(dtype)))
+    costs = table.truth[rows] * np.sign(scaling.cost)
+    optimal = metrics.optimal_objectives(oracle, costs, instance=target.instance)
+    norm = float(np.abs(optimal).sum()) or 1.0
 
-    inputs: Array  # (n, p), or (n, d, p) for long data
-    truth: Array  # (n, d): costs in the user's sense, or decisions
-    has_costs: bool
-    instance: Instance | None
-    dates: Array | None
-    labels: Array | None
-    long: bool
-    one_output: bool
+    def validation_regret(model: nn.Module) -> float:
+        predicted = model(inputs).double().numpy() * abs(scaling.cost)
+        regret = metrics.regret(oracle, predicted, costs, instance=target.instance, optimal=optimal)
+        return float(regret.sum()) / norm
 
-    def real(self, values: Array, rows: Array) -> Array:
-        """Return values of the given instances, without padding."""
-        values = values[rows]
-        if not self.long:
-            return values
-        if self.instance is None or "mask" not in self.instance:
-            return values.reshape(-1, *values.shape[2:])
-        return values[self.instance["mask"][rows]]
-
-    def costs_of(self, rows: Array) -> Array | None:
-        return self.real(self.truth, rows) if self.has_costs else None
-
-
-@dataclass(frozen=True)
-class _Tensors:
-    """Turn rows of the table into scaled tensors: features as the predictor's, truth float64."""
-
-    table: _Table
-    scaling: Scaling
-    oracle: Oracle
-    like: Tensor | None
-
-    def rows(self, rows: Array) -> tuple[Tensor, Target]:
-        table = self.table
-        dtype = torch.float32 if self.like is None else self.like.dtype
-        inputs = torch.from_numpy(self.scaling.features(table.inputs[rows])).to(dtype)
-        instance = table.instance
-        if instance is not None:
-            instance = {name: np.asarray(value)[rows] for name, value in instance.items()}
-        truth = table.truth[rows]
-        if not table.has_costs:
-            return inputs, Target(decisions=torch.from_numpy(truth), instance=instance)
-        return inputs, Target(costs=torch.from_numpy(truth / self.scaling.cost), instance=instance)
-
-
-def _check_lengths(instance: Instance | None, n: int) -> None:
-    for name, value in (instance or {}).items():
-        if np.ndim(value) == 0 or len(value) != n:
-            raise InvalidInputError(
-                f"got instance data {name!r} of shape {np.shape(value)}, expected a leading "
-                f"dimension of {n}, one entry per instance"
-            )
+    return validation_regret
 
 
 def _generator(random_state: Any) -> np.random.Generator:
@@ -447,11 +394,3 @@ def _private_randomness(
     stack.enter_context(torch.random.fork_rng(devices=[]))
     torch.manual_seed(seed)
     return stack
-
-
-def _date_index(X: Any) -> Array | None:
-    """Return the dates of a data frame's index; None if it has none."""
-    values = getattr(getattr(X, "index", None), "values", None)
-    if isinstance(values, np.ndarray) and is_dated(values):
-        return values
-    return None

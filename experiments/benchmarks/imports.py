@@ -1,16 +1,17 @@
 """What importing costs beyond torch, in fresh interleaved processes.
 
-Run ``python experiments/benchmarks/imports.py``.
+Run ``python experiments/benchmarks/imports.py [--write docs/_generated/imports_benchmark.md]``.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
-import time
+from pathlib import Path
 
-ROUNDS = 5
+ROUNDS = 7
 STATEMENTS = (
     "import torch",
     "import torch, dfl",
@@ -19,21 +20,44 @@ STATEMENTS = (
 
 
 def seconds(statement: str) -> float:
-    """Return the seconds a fresh interpreter takes for a statement."""
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", statement], check=True)
-    return time.perf_counter() - start
+    """Return the seconds that a statement takes in a fresh interpreter."""
+    script = f"import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)"
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    return float(done.stdout)
 
 
-def main() -> None:
-    """Print a row per statement: the median, and the median of its extra over torch alone."""
+def table() -> str:
+    """Measure, and return a row per statement: its median, and that of its extra over torch."""
     for statement in STATEMENTS:
         seconds(statement)
     rounds = [[seconds(statement) for statement in STATEMENTS] for _ in range(ROUNDS)]
+    rows = []
     for i, statement in enumerate(STATEMENTS):
         total = statistics.median(times[i] for times in rounds)
         extra = statistics.median(times[i] - times[0] for times in rounds)
-        print(f"{statement:60} {total:6.2f} s   {extra:+.2f} s")
+        rows.append(f"| `{statement}` | {total:.2f} | {extra:+.2f} |")
+    return "\n".join(
+        [
+            f"Median of {ROUNDS} interleaved rounds of fresh processes, files in the cache of the "
+            "operating system.",
+            "",
+            "| | seconds | beyond torch |",
+            "|---|---|---|",
+            *rows,
+        ]
+    )
+
+
+def main() -> None:
+    """Print the table, and write it if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", type=Path, help="a Markdown file to write the table to")
+    arguments = parser.parse_args()
+    result = table()
+    print(result)
+    if arguments.write:
+        arguments.write.parent.mkdir(parents=True, exist_ok=True)
+        arguments.write.write_text(result + "\n")
 
 
 if __name__ == "__main__":

@@ -6,23 +6,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from dfl_solvers.backends.highs import AbstractHighsOracle, HotProgram
 from dfl_solvers.exceptions import InfeasibleError, InvalidInputError
-from dfl_solvers.kernels import kernel, run
+from dfl_solvers.kernels import run
 from dfl_solvers.oracle import Array, Instance, Solution, Status
+from dfl_solvers.problems._load_file import Lines
+from dfl_solvers.problems._schedule_search import branch_and_bound
 from dfl_solvers.program import Program
 
 _MINUTES_A_DAY = 1440
 # branch and bound visits some ten million nodes a second; what is harder goes to HiGHS
 _NODE_LIMIT = 2_000_000
-# compiled code takes plain numbers
-_OPTIMAL, _FEASIBLE = int(Status.OPTIMAL), int(Status.FEASIBLE)
-_INFEASIBLE, _FAILED = int(Status.INFEASIBLE), int(Status.FAILED)
 
 
 @final
@@ -192,7 +190,7 @@ class EnergyScheduling(AbstractHighsOracle):
         InvalidInputError
             If the text is not of that format; the message names the line.
         """
-        lines = _Lines(text)
+        lines = Lines(text)
         slot_minutes, n_resources, n_machines = (
             lines.count(what)
             for what in ("minutes of a slot", "number of resources", "number of machines")
@@ -223,7 +221,7 @@ class EnergyScheduling(AbstractHighsOracle):
         share = (self.usage / self.capacities.max(axis=0).clip(min=1e-300)).max(axis=1, initial=0)
         order = np.argsort(-share * self.durations, kind="stable")
         run(
-            _branch_and_bound,
+            branch_and_bound,
             len(costs),
             np.ascontiguousarray(costs),
             self.durations,
@@ -445,197 +443,3 @@ def _whole(name: str, values: npt.ArrayLike, length: int | None = None) -> Array
             "expected a whole number of slots"
         )
     return array.astype(np.int64)
-
-
-class _Lines:
-    """The lines of a load file, read one by one; blank ones are skipped."""
-
-    def __init__(self, text: str) -> None:
-        lines = enumerate(text.splitlines(), start=1)
-        self._lines = iter([(number, line.split()) for number, line in lines if line.strip()])
-        self._last = 0
-
-    def numbers(self, count: int, what: str) -> list[float]:
-        """Read a line of numbers."""
-        self._last, words = next(self._lines, (self._last + 1, None))
-        if words is None:
-            raise InvalidInputError(f"line {self._last}: the text ends, expected {what}")
-        if len(words) != count:
-            raise InvalidInputError(
-                f"line {self._last}: got {len(words)} numbers, expected {count}: {what}"
-            )
-        try:
-            return [float(word) for word in words]
-        except ValueError as error:
-            raise InvalidInputError(f"line {self._last}: {what}: {error}") from error
-
-    def count(self, what: str) -> int:
-        """Read a line with one positive whole number."""
-        value = self.numbers(1, what)[0]
-        if not (value >= 1 and value.is_integer()):
-            raise InvalidInputError(
-                f"line {self._last}: got {value:g}, expected the {what}, a positive whole number"
-            )
-        return int(value)
-
-    def end(self) -> None:
-        """Refuse what follows the last task."""
-        number, words = next(self._lines, (0, None))
-        if words is not None:
-            raise InvalidInputError(f"line {number}: unexpected {' '.join(words)!r}")
-
-
-@numba.njit(nogil=True)
-def _room(free: Array, slack: Array, usage: Array, m: int, f: int, t: int, duration: int) -> bool:
-    """Tell whether machine m has room for task f from slot t on."""
-    for r in range(usage.shape[1]):
-        for k in range(t, t + duration):
-            if free[m, r, k] + slack[m, r] < usage[f, r]:
-                return False
-    return True
-
-
-@numba.njit(nogil=True)
-def _first(free: Array, m: int) -> bool:
-    """Tell whether m is the first of the machines that are free alike: the others are the same."""
-    for other in range(m):  # noqa: SIM110 - numba takes no generators
-        if (free[other] == free[m]).all():
-            return False
-    return True
-
-
-@numba.njit(nogil=True)
-def _take(free: Array, usage: Array, m: int, f: int, t: int, duration: int, sign: float) -> None:
-    """Take what task f uses from machine m, or give it back."""
-    for r in range(usage.shape[1]):
-        for k in range(t, t + duration):
-            free[m, r, k] -= sign * usage[f, r]
-
-
-@kernel
-def _branch_and_bound(
-    lo: int,
-    hi: int,
-    costs: Array,
-    durations: Array,
-    earliest: Array,
-    latest: Array,
-    energy: Array,
-    usage: Array,
-    capacities: Array,
-    order: Array,
-    node_limit: int,
-    decisions: Array,
-    objectives: Array,
-    status: Array,
-) -> None:
-    """Depth first over the tasks in the given order, each task's starts from the cheapest."""
-    n_tasks, n_resources = usage.shape
-    n_machines = len(capacities)
-    d = costs.shape[1]
-    slack = 1e-9 * capacities  # what is free is added to and taken from many times
-    price = np.empty((n_tasks, d))  # of a task by its start
-    starts = np.empty((n_tasks, d), np.int64)  # by price
-    n_starts = latest - durations - earliest + 1
-    free = np.empty((n_machines, n_resources, d))
-    spent = np.zeros(n_tasks + 1)
-    rest = np.zeros(n_tasks + 1)  # bound on the tasks below
-    choice = np.zeros(n_tasks + 1, np.int64)
-    machine = np.zeros(n_tasks + 1, np.int64)
-    best_starts = np.zeros(n_tasks, np.int64)
-    for row in range(lo, hi):
-        size = 0.0
-        for f in range(n_tasks):
-            window = 0.0
-            for k in range(earliest[f], earliest[f] + durations[f]):
-                window += costs[row, k]
-            for i in range(n_starts[f]):
-                t = earliest[f] + i
-                if i > 0:
-                    window += costs[row, t + durations[f] - 1] - costs[row, t - 1]
-                price[f, t] = energy[f] * window
-                size += abs(price[f, t])
-                j = i
-                while j > 0 and price[f, starts[f, j - 1]] > price[f, t]:
-                    starts[f, j] = starts[f, j - 1]
-                    j -= 1
-                starts[f, j] = t
-        for m in range(n_machines):
-            for r in range(n_resources):
-                free[m, r, :] = capacities[m, r]
-        # equal schedules must not look better by rounding
-        tolerance = 1e-13 * size
-        best = np.inf
-        depth = 0
-        nodes = 0
-        entering = True
-        while depth >= 0:
-            if depth == n_tasks:
-                # only what is cheaper than the best comes this far
-                best = spent[depth]
-                for j in range(n_tasks):
-                    best_starts[order[j]] = starts[order[j], choice[j]]
-                depth -= 1
-                entering = False
-                continue
-            f = order[depth]
-            if entering:
-                nodes += 1
-                if nodes > node_limit:
-                    break
-                choice[depth] = 0
-                machine[depth] = -1
-                bound = 0.0
-                for j in range(depth + 1, n_tasks):
-                    g = order[j]
-                    cheapest = np.inf
-                    for i in range(n_starts[g]):
-                        t = starts[g, i]
-                        for m in range(n_machines):
-                            if _room(free, slack, usage, m, g, t, durations[g]):
-                                cheapest = price[g, t]
-                                break
-                        if cheapest < np.inf:
-                            break
-                    bound += cheapest
-                    if bound == np.inf:
-                        break
-                rest[depth] = bound
-            else:
-                _take(free, usage, machine[depth], f, starts[f, choice[depth]], durations[f], -1.0)
-            i = choice[depth]
-            m = machine[depth] + 1
-            found = False
-            while i < n_starts[f]:
-                t = starts[f, i]
-                if not spent[depth] + price[f, t] + rest[depth] < best - tolerance:
-                    break
-                while m < n_machines and not (
-                    _room(free, slack, usage, m, f, t, durations[f]) and _first(free, m)
-                ):
-                    m += 1
-                if m < n_machines:
-                    found = True
-                    break
-                i += 1
-                m = 0
-            if not found:
-                depth -= 1
-                entering = False
-                continue
-            choice[depth] = i
-            machine[depth] = m
-            _take(free, usage, m, f, t, durations[f], 1.0)
-            spent[depth + 1] = spent[depth] + price[f, t]
-            depth += 1
-            entering = True
-        if best < np.inf:
-            status[row] = _FEASIBLE if nodes > node_limit else _OPTIMAL
-            for f in range(n_tasks):
-                for k in range(best_starts[f], best_starts[f] + durations[f]):
-                    decisions[row, k] += energy[f]
-            objectives[row] = 0.0
-            for k in range(d):
-                objectives[row] += costs[row, k] * decisions[row, k]
-        else:
-            status[row] = _FAILED if nodes > node_limit else _INFEASIBLE
