@@ -37,7 +37,10 @@ class LongLayout:
     def __init__(self, groups: Any, n_rows: int, oracle: Oracle) -> None:
         groups = as_labels(groups, n_rows)
         oracle, _ = minimizing(oracle)
-        self.labels, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+        try:
+            self.labels, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+        except TypeError as error:
+            raise InvalidInputError(f"groups holds labels of different kinds: {error}") from error
         if not is_dated(groups):
             first = np.full(len(self.labels), n_rows)
             np.minimum.at(first, codes, np.arange(n_rows))

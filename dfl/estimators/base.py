@@ -51,8 +51,8 @@ class BaseDecisionEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC
         predicted = self.predict(X)
         oracle = self._checked_oracle()
         if groups is None:
-            solution = oracle.solve(_wide(predicted), instance)
-            return solution.decisions.reshape(predicted.shape)
+            wide = self._wide(predicted)
+            return oracle.solve(wide, instance).decisions.reshape(predicted.shape)
         layout = LongLayout(groups, len(predicted), oracle)
         solution = oracle.solve(layout.gather(predicted), with_mask(instance, layout))
         return layout.scatter(solution.decisions)
@@ -87,7 +87,7 @@ class BaseDecisionEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC
         check_consistent_length(predicted, y)
         oracle = self._checked_oracle()
         if groups is None:
-            predicted, y = _wide(predicted), _wide(y)
+            predicted, y = self._wide(predicted), self._wide(y)
         else:
             layout = LongLayout(groups, len(predicted), oracle)
             predicted, y = layout.gather(predicted), layout.gather(y)
@@ -106,6 +106,12 @@ class BaseDecisionEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC
             )
         return self.oracle  # type: ignore[return-value]
 
+    def _wide(self, values: Array) -> Array:
+        """Return costs as (n, d), for an oracle of d costs."""
+        wide = values[:, None] if values.ndim == 1 else values
+        self._check_width(wide.shape[1], "costs")
+        return wide
+
     def _check_width(self, n_costs: int, what: str) -> None:
         oracle = self._checked_oracle()
         if oracle.n_costs is not None and n_costs != oracle.n_costs:
@@ -122,7 +128,3 @@ def with_mask(instance: Instance | None, layout: LongLayout) -> Instance | None:
     if layout.mask is None:
         return instance
     return {**(instance or {}), "mask": layout.mask}
-
-
-def _wide(values: Array) -> Array:
-    return values[:, None] if values.ndim == 1 else values

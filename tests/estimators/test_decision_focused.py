@@ -214,6 +214,8 @@ def test_long_data_equals_wide_data_where_both_fit(kind: str) -> None:
     again = model.decide(X[shuffled], groups=groups[shuffled])
     np.testing.assert_array_equal(again, rows[shuffled])
     assert 0.3 < model.score(X, y, groups=groups) <= 1
+    with pytest.raises(InvalidInputError, match=r"got 1 costs per row, expected 4.*need groups="):
+        model.decide(X)
 
 
 @both

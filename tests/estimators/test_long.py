@@ -43,6 +43,8 @@ def test_sizes_are_checked_by_name() -> None:
         LongLayout(["a", "b"], 3, TopK(2, 1))
     with pytest.raises(InvalidInputError, match="missing a label at row 1"):
         LongLayout(np.array([1.0, np.nan]), 2, TopK(2, 1))
+    with pytest.raises(InvalidInputError, match="labels of different kinds"):
+        LongLayout(np.array(["a", None], dtype=object), 2, TopK(2, 1))
 
 
 class _NoMask:
