@@ -21,7 +21,8 @@ docs: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python experiments/benchmarks/training.py --write docs/_generated/training_benchmark.md
-	$(BIN)/python experiments/benchmarks/imports.py
+	$(BIN)/python experiments/benchmarks/imports.py --write docs/_generated/imports_benchmark.md
+	$(BIN)/python experiments/benchmarks/oracles.py --write docs/_generated/oracles_benchmark.md
 	$(BIN)/python experiments/benchmarks/recipes.py docs/_generated/recipes.md
 
 lint: $(VENV)/.dev
@@ -31,11 +32,11 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) build docs/_build docs/_generated/api docs/gallery *.egg-info
+	rm -rf $(VENV) build docs/_build docs/api docs/gallery *.egg-info
 
 $(VENV)/.python:
-	@$(PYTHON) -c 'import sys; v = sys.version_info; \
-	  sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed, got {v.major}.{v.minor}; try make PYTHON=python3.11")'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
+	  sys.exit(0 if v >= (3, 11) else "Python 3.11 or newer is needed, got %d.%d; try make PYTHON=python3.11" % v)'
 	@echo "creating $(VENV)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@

@@ -9,12 +9,13 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 from api_reference import API  # noqa: E402
+from sphinx.application import Sphinx  # noqa: E402
 
 from dfl import __version__  # noqa: E402
 
 project = "dfl"
 author = "The dfl developers"
-copyright = author  # noqa: A001
+copyright = author
 release = version = __version__
 
 extensions = [
@@ -48,7 +49,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "gallery",
     "abort_on_example_error": True,
     "show_memory": False,
-    "min_reported_time": 1e9,
+    "write_computation_times": False,
     "download_all_examples": False,
     "show_signature": False,
 }
@@ -65,7 +66,15 @@ def write_reference() -> None:
 def page(package: str) -> list[str]:
     """Return the lines of a package's page."""
     module = importlib.import_module(package)
-    lines = [package, "=" * len(package), "", f".. module:: {package}", "", module.__doc__ or "", ""]
+    lines = [
+        package,
+        "=" * len(package),
+        "",
+        f".. module:: {package}",
+        "",
+        module.__doc__ or "",
+        "",
+    ]
     for section, names in API[package].items():
         if names == ["__version__"]:
             continue
@@ -83,8 +92,23 @@ def entry(package: str, name: str, value: object) -> list[str]:
         return [f"- :py:{role}:`{name} <{homes[0]}.{name}>`, see :doc:`{homes[0]}`"]
     if inspect.isclass(value):
         kind = "exception" if issubclass(value, Exception) else "class"
-        return [f".. auto{kind}:: {package}.{name}", "   :members:"]
+        lines = [f".. auto{kind}:: {package}.{name}", "   :members:"]
+        if package == "dfl.estimators":  # what is inherited from scikit-learn is documented there
+            lines.append("   :inherited-members: BaseEstimator,RegressorMixin,MultiOutputMixin")
+        return lines
     return [f".. autofunction:: {package}.{name}"]
+
+
+def skip_member(
+    app: object, what: str, name: str, obj: object, skip: bool, options: object
+) -> bool:
+    """Leave out the methods that scikit-learn adds to estimators for metadata routing."""
+    return skip or name == "get_metadata_routing" or name.endswith("_request")
+
+
+def setup(app: Sphinx) -> None:
+    """Connect to autodoc."""
+    app.connect("autodoc-skip-member", skip_member)
 
 
 def write(path: Path, text: str) -> None:

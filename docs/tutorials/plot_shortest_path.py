@@ -3,9 +3,9 @@ Shortest paths: predict, or decide?
 ===================================
 
 A road network is a grid of 5 x 5 crossings, and we drive from the upper left to the lower right
-corner. How long each road takes depends on features such as weather and hour, in a way that a linear
-model cannot express. We train the same linear model twice, once to predict travel times well and
-once to choose roads well, and compare the paths.
+corner. How long each road takes depends on features such as weather and hour, in a way that a
+linear model cannot express. We train the same linear model twice, once to predict travel times well
+and once to choose roads well, and compare the paths.
 """
 
 # %%
@@ -93,7 +93,7 @@ for panel, (name, path) in zip(panels, paths.items(), strict=True):
 
 history = models["SPO+"].history_
 figure, panel = plt.subplots(figsize=(6, 3), layout="constrained")
-panel.plot([100 * epoch["validation"] for epoch in history])
-panel.axvline(models["SPO+"].best_iter_ - 1, color="gray", linestyle="--", label="kept")
+panel.plot([epoch["epoch"] for epoch in history], [100 * epoch["validation"] for epoch in history])
+panel.axvline(models["SPO+"].best_iter_, color="gray", linestyle="--", label="kept")
 panel.set(xlabel="epoch", ylabel="validation regret, %")
 panel.legend()

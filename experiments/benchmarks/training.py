@@ -5,7 +5,7 @@ linear predictor in torch, Adam; labels solved and validation excluded on both s
 one after the other, so that a change of the machine's speed meets both.
 
 Run ``python experiments/benchmarks/training.py [--write docs/_generated/training_benchmark.md]``
-with the extra ``pyepo`` installed (its Gurobi wheel carries a free licence for this size).
+with the extra ``pyepo`` installed (its Gurobi wheel carries a free license for this size).
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import highspy  # noqa: F401  (must be loaded before the ortools that PyEPO loads)
+import numpy as np
 import torch
+from sklearn.utils import Bunch
 
 from dfl import Target, make_loss
 from dfl.datasets import make_shortest_path
@@ -33,9 +35,14 @@ EPOCHS = 5  # of ours, in one timing, since one is short
 N, BATCH, RATE = 1000, 32, 1e-2
 
 
+def draw() -> Bunch:
+    """Return the data of both sides; PyEPO draws the same from its seed."""
+    return make_shortest_path(N, degree=4, noise=0.5, random_state=0)
+
+
 def ours() -> Callable[[], float]:
     """Return a function that gives the seconds of one epoch of this library's training loop."""
-    data = make_shortest_path(N, degree=4, noise=0.5, random_state=0)
+    data = draw()
     loss = make_loss("spo+", data.oracle)
     target = loss.complete(Target(costs=torch.from_numpy(data.C))).to(torch.float32)
     source = TableSource(torch.from_numpy(data.X).float(), target, BATCH)
@@ -51,7 +58,12 @@ def ours() -> Callable[[], float]:
 
 def theirs(solve_ratio: float) -> Callable[[], float]:
     """Return a function that gives the seconds of one epoch of the loop PyEPO's users write."""
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+    quiet = io.StringIO()
+    with (
+        contextlib.redirect_stdout(quiet),
+        contextlib.redirect_stderr(quiet),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         import pyepo
         from pyepo.model.grb import shortestPathModel
@@ -62,6 +74,7 @@ def theirs(solve_ratio: float) -> Callable[[], float]:
         problem = shortestPathModel((5, 5))
         data = pyepo.data.dataset.optDataset(problem, features, costs)
         loss = pyepo.func.SPOPlus(problem, processes=1, solve_ratio=solve_ratio, dataset=data)
+    np.testing.assert_allclose(costs, draw().C, rtol=1e-5, err_msg="the two sides' data differ")
     loader = torch.utils.data.DataLoader(data, batch_size=BATCH, shuffle=True)
     model = torch.nn.Linear(5, 40)
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE)

@@ -72,7 +72,15 @@ class Maximize:
 
 @dataclass
 class Counts:
-    """What a ``Counting`` oracle has seen: calls, instances solved and seconds spent."""
+    """What a ``Counting`` oracle has seen.
+
+    Attributes
+    ----------
+    calls, instances : int
+        Calls of ``solve``, and instances in them.
+    seconds : float
+        Time spent in the oracle.
+    """
 
     calls: int = 0
     instances: int = 0
