@@ -43,7 +43,14 @@ def decisions(oracle: Oracle, costs: Tensor, instance: Mapping[str, Any] | None 
     return _tensor(oracle.solve(_array(costs), instance).decisions, costs)
 
 
-# both are called every step: on the CPU and in the right dtype nothing but a view is made
+def evaluate(
+    oracle: Oracle, costs: Tensor, decisions: Tensor, instance: Mapping[str, Any] | None = None
+) -> Tensor:
+    """Return objectives (n,) of given decisions (n, d) under costs (n, d), without gradient."""
+    return _tensor(oracle.evaluate(_array(costs), _array(decisions), instance), costs)
+
+
+# these are called every step: on the CPU and in the right dtype nothing but a view is made
 def _array(values: Tensor) -> np.ndarray:
     values = values.detach()
     return values.numpy() if values.device.type == "cpu" else values.cpu().numpy()

@@ -7,6 +7,7 @@ from dfl.datasets.portfolio import make_portfolio as make_portfolio
 from dfl.datasets.shortest_path import make_shortest_path as make_shortest_path
 from dfl.datasets.sp500 import load_sp500 as load_sp500
 from dfl.datasets.sp500 import load_sp500_weekly as load_sp500_weekly
+from dfl.datasets.traveling_salesman import make_traveling_salesman as make_traveling_salesman
 
 __all__ = [
     "fetch_energy_prices",
@@ -16,4 +17,5 @@ __all__ = [
     "make_knapsack",
     "make_portfolio",
     "make_shortest_path",
+    "make_traveling_salesman",
 ]

@@ -121,19 +121,21 @@ class AbstractLoss(nn.Module, ABC):
         if decisions is None:
             decisions, objectives = _bridge.solve(self.oracle, target.costs, target.instance)
         else:
-            objectives = torch.from_numpy(
-                self.oracle.evaluate(
-                    target.costs.detach().cpu().numpy(),
-                    decisions.detach().cpu().numpy(),
-                    target.instance,
-                )
-            ).to(target.costs)
+            objectives = _bridge.evaluate(self.oracle, target.costs, decisions, target.instance)
         return Target(target.costs, decisions, objectives, target.instance)
 
     @property
     def linear_objective(self) -> bool:
         """True if the oracle's objective is exactly ``c.w``, with no part of its own."""
         return getattr(self.oracle, "linear_objective", True)
+
+    def own_part(self, target: Target) -> Tensor:
+        """Return what the objective of the target's decisions holds beside ``c.w``, shape (n,)."""
+        if target.objectives is not None and target.costs is not None:
+            return target.objectives - torch.linalg.vecdot(target.costs, target.decisions)
+        decisions = target.decisions
+        nothing = torch.zeros_like(decisions)
+        return _bridge.evaluate(self.oracle, nothing, decisions, target.instance)
 
     def _check(self, output: Tensor, target: Target) -> None:
         name = type(self).__name__

@@ -44,7 +44,8 @@ class PerturbedFenchelYoungLoss(AbstractLoss):
         l(p, w*) = p.w* - F(p)  =  E[(p + sigma Z).(w* - w*(p + sigma Z))]
 
     up to the constant Omega(w*) of the Fenchel-Young loss; the right-hand form, which is what is
-    computed, is never negative in any draw. The gradient is ``w* - E[w*(p + sigma Z)]``.
+    computed, is never negative in any draw. The gradient is ``w* - E[w*(p + sigma Z)]``. What the
+    problem itself adds to the objective counts on both sides.
 
     References
     ----------
@@ -87,7 +88,10 @@ class PerturbedFenchelYoungLoss(AbstractLoss):
         instance = target.instance
         if instance is not None:
             instance = {name: np.repeat(value, k, axis=0) for name, value in instance.items()}
-        spoiled = _bridge.decisions(self.oracle, perturbed, instance)
+        spoiled, objectives = _bridge.solve(self.oracle, perturbed, instance)
         target_decisions = target.decisions.repeat_interleave(k, dim=0)
-        values = (perturbed * (target_decisions - spoiled)).sum(-1)
+        values = torch.linalg.vecdot(perturbed, target_decisions - spoiled)
+        if not self.linear_objective:
+            own = objectives - torch.linalg.vecdot(perturbed.detach(), spoiled)
+            values = values + self.own_part(target).repeat_interleave(k) - own
         return values.reshape(n, k).mean(1)

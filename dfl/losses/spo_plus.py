@@ -59,6 +59,5 @@ class SPOPlusLoss(AbstractLoss):
         values = torch.linalg.vecdot(shifted, target.decisions - spoiled)
         if self.linear_objective:
             return values
-        # what the objective holds beside c.w, at the true and at the spoiled decision
-        known = target.objectives - torch.linalg.vecdot(target.costs, target.decisions)
-        return values + known - (objectives - torch.linalg.vecdot(shifted.detach(), spoiled))
+        own = objectives - torch.linalg.vecdot(shifted.detach(), spoiled)
+        return values + self.own_part(target) - own

@@ -5,11 +5,11 @@ Run ``python experiments/benchmarks/imports.py [--write docs/_generated/imports_
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import subprocess
 import sys
-from pathlib import Path
+
+from _common import report
 
 ROUNDS = 7
 STATEMENTS = (
@@ -48,17 +48,5 @@ def table() -> str:
     )
 
 
-def main() -> None:
-    """Print the table, and write it if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", type=Path, help="a Markdown file to write the table to")
-    arguments = parser.parse_args()
-    result = table()
-    print(result)
-    if arguments.write:
-        arguments.write.parent.mkdir(parents=True, exist_ok=True)
-        arguments.write.write_text(result + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    report(__doc__, table)

@@ -1,68 +1,353 @@
-"""Time of one solve, oracle by oracle.
+"""Time of one solve, oracle by oracle, against PyEPO's Gurobi models and the nearest specialist.
 
-Run ``python experiments/benchmarks/oracles.py [--write docs/_generated/oracles_benchmark.md]``.
+A peer gets the same costs. Gurobi's model is built once and re-solved with new costs, which is how
+PyEPO trains; specialists that take batches get batches. Rounds are interleaved, and every objective
+is compared.
+
+Run ``python experiments/benchmarks/oracles.py [--write docs/_generated/oracles_benchmark.md]``
+with the extras ``pyepo`` and ``benchmarks`` installed.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import time
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
 
+import highspy  # noqa: F401  (must be loaded before the ortools that PyEPO loads)
 import numpy as np
+from _common import quietly, report
 
-from dfl.datasets import make_knapsack, make_portfolio, make_shortest_path
+from dfl.datasets import (
+    make_knapsack,
+    make_portfolio,
+    make_shortest_path,
+    make_traveling_salesman,
+)
 from dfl_solvers import (
+    Assignment,
     GridShortestPath,
     Knapsack,
     LinearProgram,
     Maximize,
-    MixedIntegerProgram,
+    MeanVariancePortfolio,
+    Newsvendor,
+    NodeGridShortestPath,
     Oracle,
+    Program,
+    ShortestPath,
     TopK,
+    TravelingSalesman,
 )
+from dfl_solvers.kernels import set_threads
+from dfl_solvers.oracle import Array, minimizing
 
 ROUNDS = 5
-SMALL, LARGE = 32, 2048
+SHORTEST = 0.05  # seconds of a timing
+Peer = Callable[[Array], Array]  # costs (n, d) -> objectives (n,), in the oracle's own sense
 
 
-def problems() -> dict[str, tuple[Oracle, np.ndarray, int]]:
-    """Return oracles with costs, and the largest batch to try."""
+@dataclass
+class Case:
+    """An oracle, its costs, and whom it is compared with: name -> (function, its instances)."""
+
+    name: str
+    oracle: Oracle
+    costs: Array
+    gurobi: Callable[[], Any] | None = None
+    n_gurobi: int = 100
+    peers: dict[str, tuple[Peer, int]] = field(default_factory=dict)
+
+
+def cases() -> list[Case]:
+    """Return the problems."""
     rng = np.random.default_rng(0)
-    grid = make_shortest_path(LARGE, degree=4, noise=0.5, random_state=0)
-    wide = make_shortest_path(LARGE, grid=(20, 20), degree=4, noise=0.5, random_state=0)
-    tight = make_knapsack(LARGE, n_items=32, n_dimensions=3, capacity=20, degree=4, random_state=0)
-    weights = rng.integers(3, 9, (1, 32)).astype(float)
-    half = Maximize(Knapsack(weights, weights.sum(1) / 2))
-    stocks = make_portfolio(LARGE, n_assets=50, degree=4, random_state=0)
-    small = GridShortestPath(5, 5).program()
-    return {
-        "TopK, 5 of 100": (TopK(100, 5), rng.normal(size=(LARGE, 100)), LARGE),
-        "GridShortestPath 5 x 5": (grid.oracle, grid.C, LARGE),
-        "GridShortestPath 20 x 20": (wide.oracle, wide.C, LARGE),
-        "Knapsack, 32 items, 3 capacities of 20": (tight.oracle, tight.C, LARGE),
-        "Knapsack, 32 items, 1 capacity of half their weight": (half, tight.C, LARGE),
-        "Portfolio, 50 assets": (stocks.oracle, stocks.C, LARGE),
-        "LinearProgram, the 5 x 5 grid": (LinearProgram(small), grid.C, SMALL),
-        "MixedIntegerProgram, the first knapsack": (
-            Maximize(MixedIntegerProgram(tight.oracle.minimizing.program())),
-            tight.C,
-            SMALL,
+    return [*paths(rng), *knapsacks(rng), *portfolios(rng), *salesmen(), *others(rng)]
+
+
+def paths(rng: np.random.Generator) -> list[Case]:
+    """Return shortest paths on grids and on a graph."""
+    found = []
+    for size, n in ((5, 256), (5, 2048), (20, 256), (20, 2048)):
+        data = make_shortest_path(n, grid=(size, size), degree=4, noise=0.5, random_state=0)
+        peers = {"scipy Dijkstra": (dijkstra(data.oracle.edges(), size * size), 100)}
+        found.append(
+            Case(
+                f"shortest path {size} x {size}, n = {n}",
+                data.oracle,
+                data.C,
+                lambda size=size: gurobi_model("shortestPathModel", (size, size)),
+                peers=peers,
+            )
+        )
+    wide = GridShortestPath(100, 100)
+    found.append(
+        Case(
+            "shortest path 100 x 100, float32, n = 256",
+            wide,
+            rng.uniform(1, 2, (256, wide.n_costs)).astype(np.float32),
+            peers={"scipy Dijkstra": (dijkstra(wide.edges(), 10_000), 10)},
+        )
+    )
+    edges = np.array([[i, j] for i in range(100) for j in rng.choice(100, 4, False) if i != j])
+    edges = np.vstack([edges, [(i, i + 1) for i in range(99)]])
+    edges = np.unique(edges, axis=0)
+    graph = ShortestPath(edges, 0, 99)
+    found.append(
+        Case(
+            f"shortest path, graph of 100 nodes and {len(edges)} edges",
+            graph,
+            rng.uniform(1, 2, (2048, len(edges))),
+            peers={"scipy Dijkstra": (dijkstra(edges, 100), 100)},
+        )
+    )
+    terrain = NodeGridShortestPath(12, 12)
+    found.append(
+        Case(
+            "path through cells 12 x 12, 8 neighbors",
+            terrain,
+            rng.uniform(1, 2, (2048, 144)),
+            peers={"scipy Dijkstra": (cell_dijkstra(12), 100)},
+        )
+    )
+    return found
+
+
+def knapsacks(rng: np.random.Generator) -> list[Case]:
+    """Return easy and hard knapsacks."""
+    found = []
+    for name, m, share in (
+        ("3 capacities of 20", 3, None),
+        ("3 capacities of half their weight", 3, 0.5),
+        ("1 capacity of half their weight", 1, 0.5),
+    ):
+        data = make_knapsack(2048, n_dimensions=m, degree=4, noise=0.5, random_state=0)
+        weights = minimizing(data.oracle)[0].weights
+        capacities = np.full(m, 20.0) if share is None else share * weights.sum(1)
+        found.append(
+            Case(
+                f"knapsack, 32 items, {name}",
+                Maximize(Knapsack(weights, capacities)),
+                data.C,
+                lambda w=weights, c=capacities: gurobi_model("knapsackModel", w, list(c)),
+            )
+        )
+    return found
+
+
+def portfolios(rng: np.random.Generator) -> list[Case]:
+    """Return portfolios with a bound on risk, and with risk in the objective."""
+    data = make_portfolio(2048, n_assets=50, degree=4, random_state=0)
+    covariance = minimizing(data.oracle)[0].covariance
+    mean_variance = MeanVariancePortfolio(covariance, 10.0)
+    return [
+        Case(
+            "portfolio, 50 assets, bound on risk",
+            data.oracle,
+            data.C,
+            lambda: gurobi_model("portfolioModel", 50, covariance),
         ),
-    }
+        Case(
+            "portfolio, 50 assets, mean-variance",
+            mean_variance,
+            -data.C,
+            peers={"Clarabel": (clarabel_mean_variance(covariance, 10.0), 50)},
+        ),
+    ]
 
 
-def microseconds(oracle: Oracle, costs: np.ndarray) -> float:
-    """Return the median time of one solve in a batch."""
-    oracle.solve(costs)
-    times = []
+def salesmen() -> list[Case]:
+    """Return tours of 10, 20 and 30 cities."""
+    found = []
+    for cities, n, n_gurobi in ((10, 1024, 100), (20, 512, 30), (30, 256, 15)):
+        data = make_traveling_salesman(n, n_cities=cities, degree=4, noise=0.5, random_state=0)
+        found.append(
+            Case(
+                f"traveling salesman, {cities} cities",
+                TravelingSalesman(cities),
+                data.C,
+                lambda cities=cities: gurobi_model("tspDFJModel", cities),
+                n_gurobi,
+            )
+        )
+    return found
+
+
+def others(rng: np.random.Generator) -> list[Case]:
+    """Return assignment, linear programs, selection and orders."""
+    A = rng.uniform(0, 1, (30, 50))
+    program = Program(A, np.full(30, -np.inf), A.sum(1) / 2, np.zeros(50), np.ones(50))
+    demand = rng.gamma(4.0, 5.0, (50, 20))
+    orders = Newsvendor(demand, np.full(20, 4.0), np.full(20, 0.5), capacity=300.0)
+    return [
+        Case(
+            "assignment 20 x 20",
+            Assignment(20),
+            rng.uniform(0, 1, (2048, 400)),
+            peers={"lapx batch": (lapx_batch, 2048), "scipy": (scipy_assignment, 500)},
+        ),
+        Case(
+            "linear program, 50 variables, 30 rows",
+            LinearProgram(program),
+            rng.normal(size=(2048, 50)),
+            peers={"HiGHS, hot": (hot_highs(program), 100)},
+        ),
+        Case("top 5 of 100", TopK(100, 5), rng.normal(size=(2048, 100)),
+             peers={"NumPy argpartition": (top_5, 2048)}),
+        Case(
+            "newsvendor, 20 items, 50 scenarios, one capacity",
+            orders,
+            rng.uniform(0.5, 3, (2048, 20)),
+            peers={"HiGHS, hot": (hot_highs(orders.program()), 20)},
+        ),
+    ]  # fmt: skip
+
+
+def gurobi_model(name: str, *arguments: Any) -> Any:
+    """Build one of PyEPO's Gurobi models."""
+    with quietly():
+        from pyepo.model import grb
+
+        return getattr(grb, name)(*arguments)
+
+
+def resolved(model: Any, sign: int) -> Peer:
+    """Return the loop in which PyEPO solves a batch; ``sign`` is that of our own oracle."""
+    factor = sign * int(model.modelSense)  # both are -1 where something is maximized
+
+    def solve(costs: Array) -> Array:
+        objectives = np.empty(len(costs))
+        for i, row in enumerate(factor * costs):
+            model.setObj(row)
+            _, objectives[i] = model.solve()
+        return factor * objectives
+
+    return solve
+
+
+def dijkstra(edges: Array, n_nodes: int) -> Peer:
+    """Return scipy's shortest path from node 0 to the last, one instance at a time."""
+    from scipy.sparse import csgraph, csr_array
+
+    graph = csr_array((np.arange(len(edges)), tuple(edges.T)), shape=(n_nodes, n_nodes))
+    order = graph.data.copy()
+
+    def solve(costs: Array) -> Array:
+        found = np.empty(len(costs))
+        for i, row in enumerate(costs):
+            own = csr_array((row[order], graph.indices, graph.indptr), shape=graph.shape)
+            found[i] = csgraph.dijkstra(own, indices=0)[n_nodes - 1]
+        return found
+
+    return solve
+
+
+def cell_dijkstra(size: int) -> Peer:
+    """Return scipy's shortest path through the cells of a grid with 8 neighbors."""
+    arcs = np.array(
+        [
+            (i * size + j, k * size + m)
+            for i in range(size)
+            for j in range(size)
+            for k in range(max(i - 1, 0), min(i + 2, size))
+            for m in range(max(j - 1, 0), min(j + 2, size))
+            if (i, j) != (k, m)
+        ]
+    )
+    along = dijkstra(arcs, size * size)
+    return lambda costs: costs[:, 0] + along(costs[:, arcs[:, 1]])
+
+
+def clarabel_mean_variance(covariance: Array, risk_aversion: float) -> Peer:
+    """Return Clarabel on the quadratic program of a portfolio."""
+    from dfl_solvers.backends.clarabel import solve_cone_program
+
+    d = len(covariance)
+    A, b = np.vstack([np.ones((1, d)), -np.eye(d)]), np.concatenate([[1.0], np.zeros(d)])
+
+    def solve(costs: Array) -> Array:
+        found = np.empty(len(costs))
+        for i, row in enumerate(costs):
+            w, _ = solve_cone_program(
+                row, A, b, quadratic=risk_aversion * covariance, n_equal=1, n_at_most=d
+            )
+            found[i] = row @ w + risk_aversion * w @ covariance @ w / 2
+        return found
+
+    return solve
+
+
+def hot_highs(program: Program) -> Peer:
+    """Return HiGHS on one model whose costs change, restarted from the last basis."""
+    oracle = LinearProgram(program, backend="highs")
+    return lambda costs: oracle.solve(costs).objectives
+
+
+def lapx_batch(costs: Array) -> Array:
+    """Solve a batch of assignments by lapx on all cores."""
+    import lap
+
+    n = int(np.sqrt(costs.shape[1]))
+    return np.asarray(lap.lapjvx_batch(costs.reshape(-1, n, n), n_threads=os.cpu_count())[0])
+
+
+def scipy_assignment(costs: Array) -> Array:
+    """Solve assignments by scipy, one by one."""
+    from scipy.optimize import linear_sum_assignment
+
+    n = int(np.sqrt(costs.shape[1]))
+    squares = costs.reshape(-1, n, n)
+    return np.array([square[linear_sum_assignment(square)].sum() for square in squares])
+
+
+def top_5(costs: Array) -> Array:
+    """Sum the five smallest costs."""
+    return np.take_along_axis(costs, np.argpartition(costs, 5, axis=1)[:, :5], 1).sum(1)
+
+
+def microseconds(solve: Callable[[Array], Any], costs: Array) -> float:
+    """Return the time of one solve; short calls are repeated, as they are in training."""
+    calls, spent = 0, 0.0
+    start = time.perf_counter()
+    while spent < SHORTEST:
+        solve(costs)
+        calls += 1
+        spent = time.perf_counter() - start
+    return 1e6 * spent / (calls * len(costs))
+
+
+def row(case: Case) -> str:
+    """Measure one problem, and return its row."""
+    found = case.oracle.solve(case.costs).objectives  # compiles, too
+    _, sign = minimizing(case.oracle)
+    others: dict[str, tuple[Peer, int]] = dict(case.peers)
+    if case.gurobi is not None:
+        others = {"Gurobi": (resolved(case.gurobi(), sign), case.n_gurobi), **others}
+    for name, (peer, n) in others.items():
+        theirs = peer(case.costs[:n])
+        worse = sign * (found[:n] - theirs) / (1.0 + np.abs(theirs))
+        if worse.max() > 1e-5 or (name != "Gurobi" and -worse.min() > 1e-5):
+            raise SystemExit(f"{case.name}: {name} and ours differ by {np.abs(worse).max():.2g}")
+    own, one, times = [], [], {name: [] for name in others}
     for _ in range(ROUNDS):
-        start = time.perf_counter()
-        oracle.solve(costs)
-        times.append(time.perf_counter() - start)
-    return 1e6 * statistics.median(times) / len(costs)
+        own.append(microseconds(case.oracle.solve, case.costs))
+        set_threads(1)
+        one.append(microseconds(case.oracle.solve, case.costs))
+        set_threads(None)
+        for name, (peer, n) in others.items():
+            times[name].append(microseconds(peer, case.costs[:n]))
+    mine = statistics.median(own)
+    median = {name: statistics.median(values) for name, values in times.items()}
+    against = [f"{name} {shown(value)} ({ratio(value / mine)})" for name, value in median.items()]
+    gurobi = [text for text in against if text.startswith("Gurobi ")]
+    rest = [text for text in against if not text.startswith("Gurobi ")]
+    cells = [case.name, shown(mine), shown(statistics.median(one))]
+    cells += [gurobi[0].removeprefix("Gurobi ") if gurobi else "", ", ".join(rest)]
+    return f"| {' | '.join(cells)} |"
 
 
 def shown(number: float) -> str:
@@ -70,35 +355,54 @@ def shown(number: float) -> str:
     return f"{float(f'{number:.2g}'):.2f}" if number < 1 else f"{float(f'{number:.2g}'):,g}"
 
 
+def ratio(number: float) -> str:
+    """Write a ratio with two or three digits."""
+    return f"{number:,.0f} x" if number >= 10 else f"{number:.1f} x"
+
+
+def overhead() -> str:
+    """Return what a call costs beyond the kernel at n = 1, in words."""
+    from dfl_solvers.kernels import bits
+    from dfl_solvers.problems.shortest_path import _walk
+
+    oracle = GridShortestPath(5, 5)
+    costs = np.random.default_rng(0).uniform(1, 2, (1, 40))
+    decisions, objectives, seen = np.empty((1, 40)), np.empty(1), bits(costs)
+
+    def calls(function: Callable[[], Any]) -> float:
+        times = []
+        for _ in range(ROUNDS):
+            start = time.perf_counter()
+            for _ in range(2000):
+                function()
+            times.append((time.perf_counter() - start) / 2000)
+        return 1e6 * statistics.median(times)
+
+    whole = calls(lambda: oracle.solve(costs))
+    kernel = calls(lambda: _walk(0, 1, costs, *seen, decisions, objectives, 5, 5))
+    return (
+        f"One instance alone: a call of `GridShortestPath(5, 5).solve` takes {whole:.1f} "
+        f"microseconds, {whole - kernel:.1f} more than its kernel."
+    )
+
+
 def table() -> str:
-    """Measure, and return a row per oracle."""
-    rows = []
-    for name, (oracle, costs, most) in problems().items():
-        small = shown(microseconds(oracle, costs[:SMALL]))
-        large = shown(microseconds(oracle, costs)) if most == LARGE else ""
-        rows.append(f"| {name} | {small} | {large} |")
+    """Measure, and return a row per problem."""
     return "\n".join(
         [
-            f"Microseconds a solve, float64, checks included, {os.cpu_count()} cores; median of "
-            f"{ROUNDS}.",
+            f"Microseconds a solve, float64 unless said, checks included, {os.cpu_count()} cores; "
+            f"median of {ROUNDS} interleaved rounds; in brackets how many times slower than ours. "
+            f"Gurobi is {version('gurobipy')} through PyEPO {version('pyepo')}, re-solved with new "
+            "costs.",
             "",
-            f"| | batches of {SMALL} | batches of {LARGE} |",
-            "|---|---|---|",
-            *rows,
+            "| | dfl | dfl, one thread | Gurobi | others |",
+            "|---|---|---|---|---|",
+            *(row(case) for case in cases()),
+            "",
+            overhead(),
         ]
     )
 
 
-def main() -> None:
-    """Print the table, and write it if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", type=Path, help="a Markdown file to write the table to")
-    arguments = parser.parse_args()
-    result = table()
-    print(result)
-    if arguments.write:
-        arguments.write.write_text(result + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    report(__doc__, table)

@@ -16,14 +16,25 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numba
+import numpy as np
 
 from dfl_solvers.exceptions import InvalidInputError
 
-# below this many instances a second thread costs more than it saves
+# below this many instances of a microsecond a second thread costs more than it saves
 SERIAL = 512
+# the same where an instance takes some ten microseconds or more
+SLOW = 32
 # chunks per thread: instances may differ in difficulty, so threads take new work as they finish
 _CHUNKS = 4
 
+# the integer of the same size, and its bits that are all set in a NaN or an infinity
+_EXPONENTS = {
+    np.dtype(np.float64): (np.dtype(np.int64), np.int64(0x7FF0000000000000)),
+    np.dtype(np.float32): (np.dtype(np.int32), np.int32(0x7F800000)),
+}
+
+# where each compiled function and all that it calls are written
+_files: dict[Any, frozenset[str]] = {}
 _lock = threading.Lock()
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 _inside = threading.local()
@@ -44,13 +55,66 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
         The compiled function; callable from other kernels as well.
     """
     try:
-        return numba.njit(nogil=True, cache=True)(function)
+        compiled = numba.njit(nogil=True, cache=True)(function)
     except RuntimeError:
         # a read-only installation and no writable cache folder: compile in every process
-        return numba.njit(nogil=True)(function)
+        return part(function)
+    files = _remember(compiled)
+    # Numba asks only whether the file of the function itself has changed, and what an older release
+    # left in the cache must not be run
+    cache: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if hasattr(cache, "_source_stamp"):
+        cache._source_stamp = tuple((at.st_size, at.st_mtime) for at in map(os.stat, sorted(files)))
+    return compiled
 
 
-def run(compiled: Callable[..., None], n: int, *arrays: Any) -> None:
+def part(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a part of kernels: it is compiled with each that calls it, and cached with it.
+
+    Parameters
+    ----------
+    function : callable
+        Any that Numba compiles.
+
+    Returns
+    -------
+    callable
+        The compiled function, for use in kernels.
+    """
+    compiled = numba.njit(nogil=True)(function)
+    _remember(compiled)
+    return compiled
+
+
+def _remember(compiled: Any) -> frozenset[str]:
+    """Return the files a compiled function depends on: its own, and those of what it calls."""
+    function = compiled.py_func
+    called = map(function.__globals__.get, function.__code__.co_names)
+    others = [_files[other] for other in called if isinstance(other, type(compiled))]
+    _files[compiled] = frozenset({function.__code__.co_filename}).union(*others)
+    return _files[compiled]
+
+
+@kernel
+def has_nonfinite(row: Any, mask: Any) -> Any:
+    """Say whether numbers (d,), seen as integers by ``bits``, hold a NaN or an infinity.
+
+    Compiled, for use in kernels: integer arithmetic runs in the lanes of the vector registers, a
+    sum of floating-point numbers does not.
+    """
+    found = 0
+    for j in range(len(row)):
+        found += (row[j] & mask) == mask
+    return found > 0
+
+
+def bits(costs: Any) -> tuple[Any, Any]:
+    """Return costs (n, d) seen as integers, and the mask of the bits that NaN and infinity set."""
+    kind, mask = _EXPONENTS[costs.dtype]
+    return costs.view(kind), mask
+
+
+def run(compiled: Callable[..., None], n: int, *arrays: Any, serial: int = SERIAL) -> None:
     """Run a kernel over a batch of n instances.
 
     Parameters
@@ -61,12 +125,15 @@ def run(compiled: Callable[..., None], n: int, *arrays: Any) -> None:
         Number of instances.
     *arrays
         Passed to the kernel after ``lo`` and ``hi``.
+    serial : int
+        Below this many instances a second thread costs more than it saves: ``SLOW`` where an
+        instance takes ten microseconds or more.
     """
-    threads = n_threads()
-    if n < SERIAL or threads == 1 or getattr(_inside, "worker", False):
+    threads = n_threads() if n >= serial else 1
+    if threads == 1 or getattr(_inside, "worker", False):
         _call(compiled, 0, n, arrays)
         return
-    step = max(SERIAL // 4, -(-n // (threads * _CHUNKS)))
+    step = max(serial // 4, -(-n // (threads * _CHUNKS)), 1)
     bounds = [(lo, min(lo + step, n)) for lo in range(0, n, step)]
     _call(compiled, *bounds[0], arrays)  # compiles, if need be, before the threads start
     work = [_pool(threads).submit(_call, compiled, lo, hi, arrays) for lo, hi in bounds[1:]]

@@ -62,6 +62,11 @@ _ERRORS: dict[Status, type[Exception]] = {
 }
 
 
+_NOTHING: Instance = {}
+# length up to which BLAS computes a dot product on one thread; its others would wait for ours
+_UNTHREADED = 10_000
+
+
 @dataclass(frozen=True)
 class Solution:
     """Optimal decisions of a batch of n instances with d decision coordinates.
@@ -115,6 +120,9 @@ class AbstractOracle(ABC):
         Floating-point types that ``_solve`` accepts; others are converted to the first.
     linear_objective : bool
         True if the objective is exactly ``c.w``; False if the problem adds a part of its own.
+    marks_nonfinite : bool
+        True if ``_solve`` accepts any numbers and returns a Solution whose objective is NaN where a
+        cost is not finite. It spares large batches another pass over the costs.
     """
 
     n_costs: int | None = None
@@ -122,6 +130,7 @@ class AbstractOracle(ABC):
     instance_fields: ClassVar[frozenset[str]] = frozenset()
     dtypes: ClassVar[tuple[type, ...]] = (np.float64,)
     linear_objective: bool = True
+    marks_nonfinite: ClassVar[bool] = False
 
     @abstractmethod
     def _solve(self, costs: Array, instance: Instance) -> tuple[Array, Array | Status] | Solution:
@@ -153,13 +162,18 @@ class AbstractOracle(ABC):
         InfeasibleError, UnboundedError, SolverError
             If an instance has no optimal decision; the message names the first such row.
         """
-        costs = self._check_costs(costs)
-        instance = self._check_instance(instance, costs)
+        costs = self._check_shape(costs)
+        if not self.marks_nonfinite:
+            self._check_finite(costs)
+        instance = self._check_instance(instance, costs) if instance else _NOTHING
         n = len(costs)
         if n == 0:
             return Solution(np.zeros_like(costs), np.zeros(0), np.zeros(0, dtype=np.int8))
         solved = self._solve(costs, instance)
         if isinstance(solved, Solution):
+            objectives = solved.objectives
+            if self.marks_nonfinite and not math.isfinite(objectives.dot(objectives)):
+                self._check_finite(costs)
             self._raise_for(solved.status)
             return solved
         decisions, status = solved
@@ -210,6 +224,11 @@ class AbstractOracle(ABC):
         return f"{type(self).__name__}({', '.join(arguments)})"
 
     def _check_costs(self, costs: Array) -> Array:
+        costs = self._check_shape(costs)
+        self._check_finite(costs)
+        return costs
+
+    def _check_shape(self, costs: Array) -> Array:
         name = type(self).__name__
         try:
             costs = np.asarray(costs)
@@ -228,15 +247,21 @@ class AbstractOracle(ABC):
             raise InvalidInputError(
                 f"{name}: got {costs.shape[1]} costs per instance, expected {self.n_costs}"
             )
+        return costs
+
+    def _check_finite(self, costs: Array) -> None:
         # the sum of squares is not finite whenever an entry is not, and far cheaper than asking all
-        flat = costs.ravel()
-        if not math.isfinite(np.vdot(flat, flat)) and not np.isfinite(costs).all():
+        if costs.size <= _UNTHREADED:
+            flat = costs.ravel()
+            squares = np.vdot(flat, flat)
+        else:
+            squares = np.vecdot(costs, costs).sum()
+        if not math.isfinite(squares) and not np.isfinite(costs).all():
             row, column = np.argwhere(~np.isfinite(costs))[0]
             raise InvalidInputError(
-                f"{name}: got cost {costs[row, column]} at instance {row}, coordinate {column}; "
-                "expected finite numbers"
+                f"{type(self).__name__}: got cost {costs[row, column]} at instance {row}, "
+                f"coordinate {column}; expected finite numbers"
             )
-        return costs
 
     def _check_instance(self, instance: Instance | None, costs: Array) -> Instance:
         if not instance:
@@ -271,6 +296,8 @@ class AbstractOracle(ABC):
         return checked
 
     def _raise_for(self, status: Array) -> None:
+        if not np.count_nonzero(status):  # the common case, and by far the fastest question
+            return
         bad = np.flatnonzero(status > Status.FEASIBLE)
         if len(bad):
             first = Status(int(status[bad[0]]))

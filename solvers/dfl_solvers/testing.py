@@ -134,7 +134,11 @@ def _check_program(oracle: Oracle, found: Solution, costs: Array) -> None:
         model = program()
     except UnsupportedError:  # this one has none, such as a box of any size
         return
-    general = MixedIntegerProgram(model) if model.integrality.any() else LinearProgram(model)
+    general = (
+        MixedIntegerProgram(model)
+        if model.integrality.any()
+        else LinearProgram(model, backend="highs")
+    )
     best = general.solve(sign * costs).objectives
     _expect_close("objectives are those of a general solver", sign * found.objectives, best)
     if model.identity:

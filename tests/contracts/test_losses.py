@@ -8,15 +8,35 @@ import torch
 
 from dfl import Target, make_loss, metrics
 from dfl.losses import available
-from dfl_solvers import Ball, Box, GridShortestPath, Knapsack, Maximize, Oracle, Simplex, TopK
+from dfl_solvers import (
+    Assignment,
+    Ball,
+    Box,
+    GridShortestPath,
+    Knapsack,
+    LogBarrierSimplex,
+    Maximize,
+    MeanVariancePortfolio,
+    Newsvendor,
+    Oracle,
+    Simplex,
+    TopK,
+    TravelingSalesman,
+)
 
 ORACLES: dict[str, Oracle] = {
+    "assignment": Assignment(3),
     "ball": Ball(4),
     "box": Box(5),
     "grid": GridShortestPath(3, 3),
     "knapsack": Knapsack(np.array([[3.0, 4.0, 5.0, 6.0]]), np.array([9.0])),
+    "log-barrier-simplex": LogBarrierSimplex(4),
+    # these two have a part of the objective of their own
+    "mean-variance": MeanVariancePortfolio(np.diag([1.0, 2.0, 3.0]), 2.0),
+    "newsvendor": Newsvendor(np.random.default_rng(0).integers(0, 9, (5, 3)), 4.0, 1.0, 12.0),
     "simplex": Simplex(4),
     "top-k": TopK(5, 2),
+    "traveling-salesman": TravelingSalesman(4),
 }
 # convex in the output, and an upper bound of regret; the others are tested for what they are
 CONVEX = {"spo+", "squared", "perturbed-fenchel-young"}

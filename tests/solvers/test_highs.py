@@ -8,6 +8,7 @@ import threading
 import highspy
 import numpy as np
 import pytest
+from scipy.optimize import linprog
 
 from dfl_solvers.backends import highs as backend
 from dfl_solvers.backends.highs import HotProgram
@@ -131,3 +132,57 @@ def test_mixed_integer_after_fork(rng):
         finally:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_what_the_primal_simplex_gives_up_on_goes_to_the_dual() -> None:
+    # on this flow from node 0 to node 4 HiGHS 1.16 ends without an answer
+    ends = [(0, 7), (), (1, 6), (6, 4), (), (2, 3), (4, 3), (2, 1), (5, 3), (), (), (7, 4), (),
+            (5, 4), (1, 5), (6, 7), (1, 4), (2, 5), (4, 7), (6, 2), (7, 0), (0, 7), (7, 2), (1, 2),
+            (0, 7), (5, 4), (1, 3), (1, 6), (3, 0), (0, 5)]  # fmt: skip
+    closed = [1, 4, 5, 6, 8, 9, 10, 12, 18, 20, 26, 28]
+    costs = [
+        0.86,
+        0.13,
+        0.09,
+        0.48,
+        0.69,
+        0.81,
+        0.2,
+        0.43,
+        0.45,
+        0.31,
+        0.68,
+        0.54,
+        0.42,
+        0.77,
+        0.3,
+        0.6,
+        0.78,
+        0.34,
+        0.03,
+        0.0,
+        0.79,
+        0.81,
+        0.71,
+        0.02,
+        0.26,
+        0.95,
+        0.56,
+        0.43,
+        0.97,
+        0.97,
+    ]
+    A = np.zeros((8, 30))
+    for edge, pair in enumerate(ends):
+        if pair:
+            A[pair[0], edge], A[pair[1], edge] = 1.0, -1.0
+    supply = np.array([1.0, 0, 0, 0, -1, 0, 0, 0])
+    upper = np.ones(30)
+    upper[closed] = 0.0
+    program = Program(A, supply, supply, np.zeros(30), upper)
+    found = HotProgram(program).solve(np.array([costs]))
+    expected = linprog(
+        costs, A_eq=A, b_eq=supply, bounds=list(zip(np.zeros(30), upper, strict=True))
+    )
+    assert found.status[0] == Status.OPTIMAL
+    assert found.objectives[0] == pytest.approx(expected.fun)

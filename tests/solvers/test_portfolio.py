@@ -179,7 +179,7 @@ def test_what_the_kernel_gives_up_the_cone_solver_answers(rng, monkeypatch):
         oracle = Portfolio(covariance, risk, budget)
         expected = oracle.solve(costs)
 
-        def give_up(kernel, n, *arguments):
+        def give_up(kernel, n, *arguments, serial):
             arguments[-1][:] = Status.FAILED
 
         with monkeypatch.context() as patch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any, final
+from typing import Any, Protocol, final
 
 import highspy
 import numpy as np
@@ -17,6 +17,8 @@ from dfl_solvers.program import Program
 _Outcome = highspy.HighsModelStatus
 _SOLVED = {_Outcome.kOptimal, _Outcome.kModelEmpty}
 _LIMITED = {_Outcome.kTimeLimit, _Outcome.kSolutionLimit, _Outcome.kInterrupt}
+# values of the option simplex_strategy
+_DUAL, _PRIMAL = 1, 4
 _RAY = {_Outcome.kUnbounded, _Outcome.kUnboundedOrInfeasible}
 # how far rounded integers may take a row past its bound, relative to the size of its terms
 _TOLERANCE = 1e-6
@@ -26,10 +28,25 @@ if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=lambda: highspy.Highs.resetGlobalScheduler(False))
 
 
-class AbstractHighsOracle(AbstractOracle):
-    """Base of the oracles that HiGHS solves; a leaf sets ``n_costs`` and ``_hot``."""
+class Backend(Protocol):
+    """What keeps a program ready for one batch of costs after another."""
 
-    _hot: HotProgram
+    program: Program
+    time_limit: float | None
+
+    def solve(self, costs: Array) -> Solution:
+        """Solve costs (n, d); where the status has no decision, the row is zero."""
+        ...
+
+    def fixed_part(self, decisions: Array, name: str) -> Array:
+        """Return the least ``fixed_costs.x`` (n,) over feasible x that give decisions (n, d)."""
+        ...
+
+
+class AbstractHighsOracle(AbstractOracle):
+    """Base of the oracles of one ``Program``; a leaf sets ``n_costs`` and ``_hot``."""
+
+    _hot: Backend
 
     def program(self, instance: Instance | None = None) -> Program:
         """Return the feasible set in matrix form; it is the same for every instance."""
@@ -160,11 +177,13 @@ class HotProgram:
             feasible = _run(highs) in _SOLVED
             highs.clearSolver()
             return Status.UNBOUNDED if feasible else Status.INFEASIBLE
-        # numerical trouble: once more, from nothing
-        if _run(highs) in _SOLVED and self._read(highs, x):
-            return Status.OPTIMAL
-        highs.clearSolver()
-        return Status.FAILED
+        # numerical trouble: once more, from nothing, and by the other simplex
+        highs.setOptionValue("simplex_strategy", _DUAL)
+        solved = _run(highs) in _SOLVED and self._read(highs, x)
+        highs.setOptionValue("simplex_strategy", _PRIMAL)
+        if not solved:
+            highs.clearSolver()
+        return Status.OPTIMAL if solved else Status.FAILED
 
     def _read(self, highs: Any, x: Array) -> bool:
         """Write the solution to x with exact integers; False if that breaks a row."""
@@ -241,7 +260,7 @@ def _model(program: Program, gap: float, primal: bool) -> Any:
         lp.integrality_ = [kinds[int(i)] for i in integral]
         options |= {"mip_rel_gap": gap}
     else:
-        strategy = 4 if primal else 1
+        strategy = _PRIMAL if primal else _DUAL
         options |= {"solver": "simplex", "presolve": "off", "simplex_strategy": strategy}
     highs: Any = highspy.Highs.__new__(highspy.Highs)
     # the base class alone: what Highs adds to it are callbacks, and HiGHS prints a banner for them
@@ -271,3 +290,24 @@ def _run(highs: Any) -> Any:
         highs.setOptionValue("threads", 0)
         highs.run()
     return highs.getModelStatus()
+
+
+def feasible_basis(program: Program) -> tuple[Array, Array] | None:
+    """Return which variables, rows after columns, a feasible vertex of a linear program has basic.
+
+    Returns
+    -------
+    basic, at_upper : ndarray of bool of shape (k + m,)
+        Together None where HiGHS finds no such vertex.
+    """
+    highs = _model(program, 0.0, primal=True)
+    highs.setOptionValue("primal_feasibility_tolerance", 1e-10)
+    if _run(highs) not in _SOLVED:
+        return None
+    basis = highs.getBasis()
+    states = [*basis.col_status, *basis.row_status]
+    basic = np.array([state == highspy.HighsBasisStatus.kBasic for state in states], dtype=bool)
+    if not basis.valid or basic.sum() != program.A.shape[0]:
+        return None
+    at_upper = np.array([state == highspy.HighsBasisStatus.kUpper for state in states], dtype=bool)
+    return basic, at_upper

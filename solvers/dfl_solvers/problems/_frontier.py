@@ -17,12 +17,14 @@ def walk_frontier(
     hi: int,
     costs: Array,
     covariances: Array,
-    risks: Array,
+    bounds: Array,
+    by_risk: bool,
     decisions: Array,
     status: Array,
 ) -> None:
-    """Follow argmin tau c.w + w'Sw/2 down from tau = infinity until the variance is the bound.
+    """Follow argmin tau c.w + w'Sw/2 down from tau = infinity to a bound.
 
+    With ``by_risk``, until the variance is the bound; otherwise, until tau is.
     The support F has the bordered inverse ``inverse`` of [[0, 1'], [1, S_FF]], updated by one row
     a step; ``constant + tau * slope`` are the multiplier of the budget, then the weights. A row
     whose answer fails its certificate is left as FAILED.
@@ -40,7 +42,7 @@ def walk_frontier(
     w = np.empty(d)
     for row in range(lo, hi):
         sigma = covariances[min(row, len(covariances) - 1)]
-        risk = risks[row]
+        risk = bounds[row]
         decisions[row] = 0.0
         status[row] = _FAILED
 
@@ -59,7 +61,10 @@ def walk_frontier(
                 n_least += 1
                 if start < 0 or sigma[j, j] < sigma[start, start]:
                     start = j
-        if sigma[start, start] <= risk:
+        last = 0.0  # where tau stops, in units of the scaled costs
+        if not by_risk and n_least < d:
+            last = bounds[row] * span
+        if by_risk and sigma[start, start] <= risk:
             if start < decisions.shape[1]:
                 decisions[row, start] = 1.0
             status[row] = _OPTIMAL
@@ -108,7 +113,12 @@ def walk_frontier(
                             next_tau = event
                             leaving = -1
                             entering = j
-            if growth > 0.0 and risk >= variance:
+            if not by_risk:
+                if last >= next_tau:
+                    tau = last
+                    reached = True
+                    break
+            elif growth > 0.0 and risk >= variance:
                 meeting = np.sqrt((risk - variance) / growth)
                 if meeting >= next_tau:
                     tau = min(meeting, tau)
@@ -184,19 +194,51 @@ def walk_frontier(
         if lost or (tau > 0.0 and not reached):
             continue
 
-        # clean the weights, then certify them by the bound of Lagrange duality
-        total = 0.0
         for p in range(m):
             w[p] = inverse[p + 1, 0]
             if tau > 0.0:
                 w[p] += tau * slope[p + 1]
+        held = support[:m]
+        status[row] = _certify(
+            sigma, cost, held, inverse, slope, tau, reached, by_risk, risk, largest, w, gradient
+        )
+        if status[row] == _OPTIMAL:
+            for p in range(m):
+                if support[p] < decisions.shape[1]:
+                    decisions[row, support[p]] = w[p]
+
+
+@kernel
+def _certify(
+    sigma: Array,
+    cost: Array,
+    support: Array,
+    inverse: Array,
+    slope: Array,
+    tau: float,
+    reached: bool,
+    by_risk: bool,
+    risk: float,
+    largest: float,
+    w: Array,
+    gradient: Array,
+) -> int:
+    """Clean the weights w of the support and judge them by the bound of Lagrange duality.
+
+    Where the covariance is close to singular, the inverse has lost digits on the walk, which steps
+    of iterative refinement bring back.
+    """
+    m = len(support)
+    for _ in range(5):
+        total = 0.0
+        for p in range(m):
             w[p] = max(w[p], 0.0)
             total += w[p]
         gradient[:] = 0.0
         for p in range(m):
             w[p] /= total
             line = sigma[support[p]]
-            for j in range(d):
+            for j in range(len(cost)):
                 gradient[j] += w[p] * line[j]
         variance = 0.0
         spent = 0.0
@@ -204,20 +246,33 @@ def walk_frontier(
             variance += w[p] * gradient[support[p]]
             spent += w[p] * cost[support[p]]
         bound = np.inf
-        for j in range(d):
+        for j in range(len(cost)):
             bound = min(bound, tau * cost[j] + gradient[j])
+        if not by_risk:
+            risk = variance
         rounding = 1e-10 * risk + 1e-14 * largest
         if reached:
             gap = tau * spent - bound + (variance + risk) / 2.0
-            if variance > risk + rounding or gap > max(1e-10 * tau, 1e-3 * rounding):
-                continue
-        else:
-            if variance - bound > rounding:
-                continue
-            if variance > risk + rounding:
-                status[row] = _INFEASIBLE
-                continue
+            share = 1e-3 if by_risk else 1.0
+            if variance <= risk + rounding and gap <= max(1e-10 * tau, share * rounding):
+                return _OPTIMAL
+        elif variance - bound <= rounding:
+            return _OPTIMAL if variance <= risk + rounding else _INFEASIBLE
+        moved = 0.0
         for p in range(m):
-            if support[p] < decisions.shape[1]:
-                decisions[row, support[p]] = w[p]
-        status[row] = _OPTIMAL
+            change = 0.0
+            for q in range(m):
+                j = support[q]
+                change -= inverse[p + 1, q + 1] * (tau * cost[j] + gradient[j])
+            w[p] += change
+            moved += change * gradient[support[p]]
+        if reached and by_risk:
+            rate = 0.0
+            for p in range(m):
+                rate += slope[p + 1] * gradient[support[p]]
+            if rate > 0.0:
+                change = (risk - variance - 2.0 * moved) / (2.0 * rate)
+                tau = max(tau + change, 0.0)
+                for p in range(m):
+                    w[p] += change * slope[p + 1]
+    return _FAILED

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-from dfl_solvers.kernels import kernel
+from dfl_solvers.kernels import kernel, part
 from dfl_solvers.oracle import Array, Status
 
 # compiled code takes plain numbers
@@ -13,7 +12,7 @@ _OPTIMAL, _FEASIBLE = int(Status.OPTIMAL), int(Status.FEASIBLE)
 _INFEASIBLE, _FAILED = int(Status.INFEASIBLE), int(Status.FAILED)
 
 
-@numba.njit(nogil=True)
+@part
 def _room(free: Array, slack: Array, usage: Array, m: int, f: int, t: int, duration: int) -> bool:
     """Tell whether machine m has room for task f from slot t on."""
     for r in range(usage.shape[1]):
@@ -23,7 +22,7 @@ def _room(free: Array, slack: Array, usage: Array, m: int, f: int, t: int, durat
     return True
 
 
-@numba.njit(nogil=True)
+@part
 def _first(free: Array, m: int) -> bool:
     """Tell whether m is the first of the machines that are free alike: the others are the same."""
     for other in range(m):  # noqa: SIM110 - numba takes no generators
@@ -32,7 +31,7 @@ def _first(free: Array, m: int) -> bool:
     return True
 
 
-@numba.njit(nogil=True)
+@part
 def _take(free: Array, usage: Array, m: int, f: int, t: int, duration: int, sign: float) -> None:
     """Take what task f uses from machine m, or give it back."""
     for r in range(usage.shape[1]):

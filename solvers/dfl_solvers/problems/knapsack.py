@@ -8,12 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from dfl_solvers.exceptions import InvalidInputError
-from dfl_solvers.kernels import kernel, run
-from dfl_solvers.oracle import AbstractOracle, Array, Instance, Status
+from dfl_solvers.kernels import SLOW, run
+from dfl_solvers.oracle import AbstractOracle, Array, Instance
+from dfl_solvers.problems._knapsack_search import search
+from dfl_solvers.problems._knapsack_table import search_one
 from dfl_solvers.program import Program
 
-# how far sums of weights may exceed a capacity by rounding, relative to the capacity
-_ROUNDING = 1e-9
+# nodes of the first search, which settles ordinary instances
+_NODES = 300
+# items that are left to a plain search below a node of the thorough one
+_FEW = 20
+# states that a list may hold: some 6 MiB
+_STATES = 1 << 18
 
 
 @final
@@ -42,15 +48,38 @@ class Knapsack(AbstractOracle):
 
     Notes
     -----
-    ``min c.w`` over ``w in {0, 1}^n, weights w <= capacities``: NP-hard. Solved by compiled
-    depth-first branch and bound on the linear relaxation of the surrogate constraint that sums the
-    rows divided by their capacities; exact. Instance data ``weights`` (batch, m, n) and
-    ``capacities`` (batch, m) replace the parameters; ``mask`` (batch, n) leaves items out.
+    ``min c.w`` over ``w in {0, 1}^n, weights w <= capacities``: NP-hard, solved exactly. Sums of
+    weights may exceed a capacity by 1e-9 of it, so that decimals add up. Instance data ``weights``
+    (batch, m, n) and ``capacities`` (batch, m) replace the parameters; ``mask`` (batch, n) leaves
+    items out.
+
+    A short depth-first search, bounded by the linear relaxation of the one constraint that sums
+    the rows divided by their capacities, settles ordinary instances in microseconds. For others:
+
+    * **One capacity**: dynamic programming over lists of undominated states, from the decision
+      that takes the best items by value for weight outward, pruned by bounds. The lists hold at
+      most as many states as there are different sums of weights, so that time is bounded by n
+      times the total weight where weights are whole numbers, or, as whole numbers, decimals of up
+      to six places. Where weights are arbitrary or huge and values nearly follow them, a list may
+      outgrow its limit of 262 144 states. It is then joined with the list of all other items,
+      which settles some 36 items whatever the values. If that is too long as well, the least
+      promising states go, and the status is ``FEASIBLE`` unless the decision is within 1e-9 of
+      what they promised. Such a solve takes 0.05 to some seconds.
+    * **Several capacities**: branch and bound on the linear relaxation, by a dual simplex method
+      with long steps that starts from the previous basis; items are fixed by reduced costs, and
+      small subtrees enumerated with the duals as weights of the rows. Time grows exponentially
+      with the items left at the root, with m, and the closer values follow the weights. On one
+      core, capacities at half of the total weight: 32 items in 3 rows take some 30 microseconds
+      with values of their own, 0.3 to 10 milliseconds with values near the mean weight (70 at
+      worst of 11 000); 80 items in 5 rows and 50 in 10, near the mean weight, up to some 0.1 and
+      0.3 seconds. There is no limit on time: for larger ones of that kind,
+      ``MixedIntegerProgram(knapsack.program(), time_limit=...)`` gives good decisions in time.
 
     References
     ----------
     Kellerer, Pferschy & Pisinger, "Knapsack Problems", Springer 2004,
-    doi 10.1007/978-3-540-24777-7.
+    doi 10.1007/978-3-540-24777-7. Pisinger, "A minimal algorithm for the 0-1 knapsack problem",
+    Operations Research 45 (1997), doi 10.1287/opre.45.5.758.
 
     Examples
     --------
@@ -74,7 +103,7 @@ class Knapsack(AbstractOracle):
         _check("capacities", self.capacities)
         self.n_costs: int = self.weights.shape[1]
 
-    def _solve(self, costs: Array, instance: Instance) -> tuple[Array, Status]:
+    def _solve(self, costs: Array, instance: Instance) -> tuple[Array, Array]:
         n = len(costs)
         m, d = self.weights.shape
         weights = self._per_instance(instance, "weights", (n, m, d))
@@ -82,8 +111,13 @@ class Knapsack(AbstractOracle):
         if "mask" in instance:
             costs = np.where(instance["mask"], costs, 0.0)
         decisions = np.zeros(costs.shape)
-        run(_search, n, np.ascontiguousarray(costs), weights, capacities, decisions)
-        return decisions, Status.OPTIMAL
+        status = np.zeros(n, dtype=np.int8)
+        data = np.ascontiguousarray(costs), weights, capacities
+        if m == 1:
+            run(search_one, n, *data, _NODES, _STATES, decisions, status, serial=SLOW)
+        else:
+            run(search, n, *data, _NODES, _FEW, decisions, serial=SLOW)
+        return decisions, status
 
     def program(self, instance: Instance | None = None) -> Program:
         """Return the binary program of one instance."""
@@ -120,101 +154,3 @@ def _check(name: str, values: Array) -> None:
         raise InvalidInputError(
             f"Knapsack: {name} is {values[index]} at {index}, expected finite numbers >= 0"
         )
-
-
-@kernel
-def _search(lo, hi, costs, weights, capacities, decisions):  # type: ignore[no-untyped-def]
-    n = costs.shape[1]
-    m = weights.shape[1]
-    items = np.empty(n, np.int64)
-    ratio = np.empty(n)
-    value = np.empty(n)
-    load = np.empty((n, m))
-    surrogate = np.empty(n)
-    free = np.empty(m)
-    taken = np.empty(n, np.bool_)
-    best = np.empty(n, np.bool_)
-    for b in range(lo, hi):
-        w = weights[b if weights.shape[0] > 1 else 0]
-        cap = capacities[b if capacities.shape[0] > 1 else 0]
-        # items that can pay and fit at all, best value for the surrogate weight first
-        k = 0
-        for j in range(n):
-            if costs[b, j] >= 0.0:
-                continue
-            total = 0.0
-            fits = True
-            for i in range(m):
-                if w[i, j] > cap[i] * (1.0 + _ROUNDING):
-                    fits = False
-                    break
-                if w[i, j] > 0.0:
-                    total += w[i, j] / cap[i]
-            if fits:
-                items[k] = j
-                ratio[k] = np.inf if total == 0.0 else -costs[b, j] / total
-                k += 1
-        order = np.argsort(-ratio[:k], kind="mergesort")
-        room = 0.0
-        for i in range(m):
-            free[i] = cap[i] * (1.0 + _ROUNDING)
-            if cap[i] > 0.0:
-                room += 1.0 + _ROUNDING
-        for p in range(k):
-            j = items[order[p]]
-            value[p] = -costs[b, j]
-            total = 0.0
-            for i in range(m):
-                load[p, i] = w[i, j]
-                if w[i, j] > 0.0:
-                    total += w[i, j] / cap[i]
-            surrogate[p] = total
-            taken[p] = False
-            best[p] = False
-        found = 0.0
-        current = 0.0
-        p = 0
-        while True:
-            # bound: fill what is left of the surrogate capacity, the last item in part
-            bound = current
-            left = room
-            for q in range(p, k):
-                if surrogate[q] <= left:
-                    left -= surrogate[q]
-                    bound += value[q]
-                else:
-                    bound += value[q] * left / surrogate[q]
-                    break
-            if p < k and bound > found * (1.0 + 1e-12):
-                fits = True
-                for i in range(m):
-                    if load[p, i] > free[i]:
-                        fits = False
-                        break
-                if fits:
-                    taken[p] = True
-                    current += value[p]
-                    room -= surrogate[p]
-                    for i in range(m):
-                        free[i] -= load[p, i]
-                    if current > found:
-                        found = current
-                        for q in range(k):
-                            best[q] = taken[q] and q <= p
-                p += 1
-                continue
-            # back to the last item taken, and on without it
-            p -= 1
-            while p >= 0 and not taken[p]:
-                p -= 1
-            if p < 0:
-                break
-            taken[p] = False
-            current -= value[p]
-            room += surrogate[p]
-            for i in range(m):
-                free[i] += load[p, i]
-            p += 1
-        for q in range(k):
-            if best[q]:
-                decisions[b, items[order[q]]] = 1.0

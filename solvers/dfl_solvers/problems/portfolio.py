@@ -8,12 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dfl_solvers.exceptions import InvalidInputError
-from dfl_solvers.kernels import run
+from dfl_solvers.kernels import SLOW, run
 from dfl_solvers.oracle import AbstractOracle, Array, Instance, Status
+from dfl_solvers.problems._covariance import ROUNDING, covariances, read_covariance
 from dfl_solvers.problems._frontier import walk_frontier
-
-# largest negative eigenvalue, relative to the largest variance, that passes for rounding
-_ROUNDING = 1e-10
 
 
 @final
@@ -85,23 +83,12 @@ class Portfolio(AbstractOracle):
             raise InvalidInputError(
                 f"Portfolio: got budget {budget!r}, expected 'equal' or 'at_most'"
             )
-        try:
-            covariance = np.asarray(covariance, dtype=float)
-        except (TypeError, ValueError) as error:
-            raise InvalidInputError(f"Portfolio: covariance is no matrix: {error}") from error
-        if covariance.ndim != 2 or covariance.shape[0] != covariance.shape[1]:
-            raise InvalidInputError(
-                f"Portfolio: got a covariance of shape {covariance.shape}, expected (d, d)"
-            )
-        if not len(covariance) or not np.isfinite(covariance).all():
-            raise InvalidInputError("Portfolio: expected a covariance of finite numbers")
-        _check_covariance(covariance[None], "")
+        self.covariance = read_covariance("Portfolio", covariance)
         if not 0 <= risk < np.inf:
             raise InvalidInputError(f"Portfolio: got risk {risk}, expected a variance >= 0")
-        self.covariance = covariance
         self.risk = risk
         self.budget = budget
-        self.n_costs = len(covariance)
+        self.n_costs = len(self.covariance)
 
     def _solve(self, costs: Array, instance: Instance) -> tuple[Array, Array]:
         n, d = costs.shape
@@ -118,8 +105,10 @@ class Portfolio(AbstractOracle):
             np.ascontiguousarray(costs),
             np.ascontiguousarray(covariance),
             risk,
+            True,
             decisions,
             status,
+            serial=SLOW,
         )
         for i in np.flatnonzero(status == Status.FAILED):
             own = covariance[i if len(covariance) > 1 else 0]
@@ -129,16 +118,7 @@ class Portfolio(AbstractOracle):
 
     def _data(self, costs: Array, instance: Instance) -> tuple[Array, Array]:
         """Return covariances (1 or n, d, d) and risks (n,)."""
-        n, d = costs.shape
-        covariance = self.covariance[None]
-        if "covariance" in instance:
-            covariance = np.asarray(instance["covariance"], dtype=float)
-            if covariance.shape != (n, d, d):
-                raise InvalidInputError(
-                    f"Portfolio: got instance data 'covariance' of shape {covariance.shape}, "
-                    f"expected {(n, d, d)}"
-                )
-            _check_covariance(covariance, "instance ")
+        n = len(costs)
         risk = np.full(n, float(self.risk))
         if "risk" in instance:
             risk = np.asarray(instance["risk"], dtype=float)
@@ -151,30 +131,8 @@ class Portfolio(AbstractOracle):
                 raise InvalidInputError(
                     f"Portfolio: instance {row}: got risk {risk[row]}, expected a variance >= 0"
                 )
-        return (covariance + covariance.transpose(0, 2, 1)) / 2, np.ascontiguousarray(risk)
-
-
-def _check_covariance(covariances: Array, prefix: str) -> None:
-    """Refuse matrices (n, d, d) that are not symmetric positive semidefinite."""
-    size = np.abs(covariances).max(axis=(1, 2))
-    skew = np.abs(covariances - covariances.transpose(0, 2, 1)).max(axis=(1, 2))
-    for i in np.flatnonzero(skew > 1e-8 * size)[:1]:
-        where = f"{prefix}{i}: " if prefix else ""
-        raise InvalidInputError(
-            f"Portfolio: {where}the covariance is not symmetric: two mirrored entries differ by "
-            f"{skew[i]:.3g}"
-        )
-    shift = _ROUNDING * size[:, None, None] * np.eye(covariances.shape[1])
-    try:
-        np.linalg.cholesky(covariances + shift)
-    except np.linalg.LinAlgError:
-        least = np.linalg.eigvalsh(covariances)[:, 0]
-        for i in np.flatnonzero(least < -_ROUNDING * size)[:1]:
-            where = f"{prefix}{i}: " if prefix else ""
-            raise InvalidInputError(
-                f"Portfolio: {where}the covariance is not positive semidefinite: it has the "
-                f"eigenvalue {least[i]:.3g}"
-            ) from None
+        own = covariances("Portfolio", self.covariance, instance, costs.shape)
+        return own, np.ascontiguousarray(risk)
 
 
 def _solve_by_cones(costs: Array, covariance: Array, risk: float) -> tuple[Array, Status]:
@@ -184,7 +142,7 @@ def _solve_by_cones(costs: Array, covariance: Array, risk: float) -> tuple[Array
 
     d = len(costs)
     variances, directions = np.linalg.eigh(covariance)
-    kept = variances > _ROUNDING * max(variances[-1], 0.0)
+    kept = variances > ROUNDING * max(variances[-1], 0.0)
     factor = directions[:, kept] * np.sqrt(variances[kept])
     size = np.sqrt(variances[-1]) if kept.any() else 1.0
     w, status = solve_cone_program(
