@@ -47,6 +47,7 @@ from dfl_solvers.kernels import set_threads
 from dfl_solvers.oracle import Array, minimizing
 
 ROUNDS = 5
+LAPX = ("lapjvr_batch", "lapjvh_batch")  # the fastest two of lapx's batch solvers
 SHORTEST = 0.05  # seconds of a timing
 Peer = Callable[[Array], Array]  # costs (n, d) -> objectives (n,), in the oracle's own sense
 
@@ -188,7 +189,10 @@ def others(rng: np.random.Generator) -> list[Case]:
             "assignment 20 x 20",
             Assignment(20),
             rng.uniform(0, 1, (2048, 400)),
-            peers={"lapx batch": (lapx_batch, 2048), "scipy": (scipy_assignment, 500)},
+            peers={
+                **{f"lapx {name}": (lapx_batch(name), 2048) for name in LAPX},
+                "scipy": (scipy_assignment, 500),
+            },
         ),
         Case(
             "linear program, 50 variables, 30 rows",
@@ -287,12 +291,17 @@ def hot_highs(program: Program) -> Peer:
     return lambda costs: oracle.solve(costs).objectives
 
 
-def lapx_batch(costs: Array) -> Array:
-    """Solve a batch of assignments by lapx on all cores."""
+def lapx_batch(name: str) -> Peer:
+    """Return one of lapx's solvers of a batch of assignments, on all cores."""
     import lap
 
-    n = int(np.sqrt(costs.shape[1]))
-    return np.asarray(lap.lapjvx_batch(costs.reshape(-1, n, n), n_threads=os.cpu_count())[0])
+    solver, n_threads = getattr(lap, name), os.cpu_count()
+
+    def solve(costs: Array) -> Array:
+        n = int(np.sqrt(costs.shape[1]))
+        return np.asarray(solver(costs.reshape(-1, n, n), n_threads=n_threads)[0])
+
+    return solve
 
 
 def scipy_assignment(costs: Array) -> Array:

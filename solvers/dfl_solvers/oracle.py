@@ -247,7 +247,7 @@ class AbstractOracle(ABC):
             raise InvalidInputError(
                 f"{name}: got {costs.shape[1]} costs per instance, expected {self.n_costs}"
             )
-        return costs
+        return _plain(costs)
 
     def _check_finite(self, costs: Array) -> None:
         # the sum of squares is not finite whenever an entry is not, and far cheaper than asking all
@@ -292,7 +292,7 @@ class AbstractOracle(ABC):
                 raise InvalidInputError(
                     f"{name}: instance data {field!r} is not finite at instance {row}"
                 )
-            checked[field] = array
+            checked[field] = _plain(array)
         return checked
 
     def _raise_for(self, status: Array) -> None:
@@ -303,6 +303,13 @@ class AbstractOracle(ABC):
             first = Status(int(status[bad[0]]))
             more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
             raise _ERRORS[first](f"{type(self).__name__}: instance {bad[0]}{more}: {first.message}")
+
+
+def _plain(array: Array) -> Array:
+    """Return an array for which kernels are compiled already: contiguous, and not read-only."""
+    flags = array.flags
+    # both are other types to Numba, which would compile each kernel again, for seconds
+    return array if flags.c_contiguous and flags.writeable else np.array(array, order="C")
 
 
 def _show(value: Any) -> str:

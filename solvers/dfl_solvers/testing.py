@@ -92,14 +92,13 @@ def _check_shapes(found: Solution, costs: Array) -> None:
 
 
 def _check_input_untouched(oracle: Oracle, costs: Array) -> None:
-    given = costs.copy()
+    given = np.array(costs, order="C")
+    oracle.solve(given)
+    if not np.array_equal(given, costs):
+        row = int(np.argwhere(given != costs)[0][0])
+        raise OracleContractError(f"costs are left untouched: those of instance {row} are not")
     given.setflags(write=False)
-    try:
-        oracle.solve(given)
-    except ValueError as error:
-        if isinstance(error, InvalidInputError):
-            raise
-        raise OracleContractError(f"costs are left untouched: {error}") from error
+    oracle.solve(given)
 
 
 def _check_objectives(oracle: Oracle, found: Solution, costs: Array) -> None:

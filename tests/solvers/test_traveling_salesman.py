@@ -35,7 +35,7 @@ def draw(kind: str, n_instances: int, n: int, seed: int = 0) -> np.ndarray:
         return rng.integers(-1, 3, shape).astype(float)
     if kind == "euclidean":
         points = rng.uniform(size=(n_instances, n, 2))
-        return np.linalg.norm(points[:, i] - points[:, j], axis=2)
+        return np.ascontiguousarray(np.linalg.norm(points[:, i] - points[:, j], axis=2))
     if kind == "skewed":
         return np.exp(4 * rng.normal(size=shape)) * rng.choice([-1, 1], shape)
     # potentials shift every tour alike

@@ -129,11 +129,13 @@ def walk_frontier(
                 break
             tau = next_tau
             if entering >= 0:
-                for p in range(m + 1):
-                    total = inverse[p, 0]
-                    for q in range(m):
-                        total += inverse[p, q + 1] * sigma[support[q], entering]
-                    column[p] = total
+                column[: m + 1] = inverse[0, : m + 1]
+                for q in range(m):
+                    # row by row of the symmetric inverse, so that the lanes of vectors fill
+                    part = sigma[support[q], entering]
+                    line = inverse[q + 1]
+                    for p in range(m + 1):
+                        column[p] += part * line[p]
                 pivot = sigma[entering, entering] - column[0]
                 for q in range(m):
                     pivot -= sigma[support[q], entering] * column[q + 1]

@@ -135,8 +135,9 @@ def ascend(weights, costs, best_pi, target, rounds, rate, tree):  # type: ignore
     """
     n = len(best_pi)
     pi, degree, last = tree.pi, tree.degree, tree.change
-    pi[:] = best_pi
-    last[:] = 0.0
+    for j in range(n):
+        pi[j] = best_pi[j]
+        last[j] = 0.0
     best = -np.inf
     stalled = 0
     for m in range(rounds):
@@ -151,7 +152,8 @@ def ascend(weights, costs, best_pi, target, rounds, rate, tree):  # type: ignore
         if bound > best:
             stalled = 0
             best = bound
-            best_pi[:] = pi
+            for j in range(n):
+                best_pi[j] = pi[j]
         else:
             stalled += 1
             if stalled == _PATIENCE:

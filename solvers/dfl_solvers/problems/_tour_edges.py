@@ -66,7 +66,8 @@ def read_costs(state, row):  # type: ignore[no-untyped-def]
         state.n_free[i] = n - 1
         state.other_end[i] = i
         state.queued[i] = False
-    state.count[:] = 0
+    for k in range(len(state.count)):
+        state.count[k] = 0
     if largest == 0.0:
         largest = 1.0
     state.bonus[0] = _BONUS * largest

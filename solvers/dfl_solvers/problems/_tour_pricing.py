@@ -109,7 +109,8 @@ def branch_edge(state, tree, slack):  # type: ignore[no-untyped-def]
     n_in, degree, gain = state.n_in, tree.degree, tree.gain
     # what goes out once a second edge at a node comes in
     others = tree.change
-    others[:] = 0.0
+    for v in range(n):
+        others[v] = 0.0
     for p in range(n):
         v, u, which = tree_edge(tree, p)
         if state.fixed[v, u] == 0:

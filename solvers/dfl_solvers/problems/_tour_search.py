@@ -19,9 +19,9 @@ _OPTIMAL, _FAILED = int(Status.OPTIMAL), int(Status.FAILED)
 _TOLERANCE = 1e-12
 _INTEGER_MARGIN = 0.999
 # trees of the ascent before the first good tour, then at the root, then at each other node
-_FIRST_ROUNDS, _ROOT_ROUNDS, _ROUNDS = 8, 40, 6
+_ROUNDS = (8, 40, 6)
 # share of the step by Polyak's rule that the three start with
-_FIRST_RATE, _ROOT_RATE, _RATE = 0.7, 1.0, 0.5
+_RATES = (0.7, 1.0, 0.5)
 # without any potentials, the gap must be below this part of that with level mean costs
 _MUCH_BETTER = 0.75
 # levels of the search a node; beyond them it gives up
@@ -73,37 +73,30 @@ def _search(row, tree_limit, state, tree, memory):  # type: ignore[no-untyped-de
     margin = _INTEGER_MARGIN if integral else tolerance
     weights, costs = state.weights, state.costs
     best_pi, kept, kept_bound = memory.best_pi, memory.kept, memory.kept_bound
-    _level(costs, best_pi)
-    nearest_neighbor(costs, best_pi, memory.best_tour)
-    upper = tour_length(costs, memory.best_tour)
-    bound = one_tree(weights, costs, best_pi, tree)
-    tree.pi[:] = 0.0
-    if upper - one_tree(weights, costs, tree.pi, tree) < _MUCH_BETTER * (upper - bound):
-        # means tell little where a few costs dwarf the others
-        best_pi[:] = 0.0
-    bound, found, n_trees = ascend(
-        weights, costs, best_pi, upper - margin, _FIRST_ROUNDS, _FIRST_RATE, tree
-    )
-    if found:
-        _read_tree(tree, memory.best_tour)
-        return _OPTIMAL
-    upper = _better_tour(costs, upper, tolerance, memory)
-    rounds = _ROOT_ROUNDS
-    rate = _ROOT_RATE
+    upper = _start(weights, costs, tree, memory)
+    n_trees = 0
+    phase = 0
     level = -1
+    # each call is compiled where it stands, so that a second one costs seconds
     while True:
-        if n_trees >= tree_limit or level + 1 == len(kept):
+        if (n_trees >= tree_limit and phase > 0) or level + 1 == len(kept):
             return _FAILED
-        bound, found, count = ascend(weights, costs, best_pi, upper - margin, rounds, rate, tree)
+        bound, found, count = ascend(
+            weights, costs, best_pi, upper - margin, _ROUNDS[phase], _RATES[phase], tree
+        )
         n_trees += count + 1
         if found:
             _read_tree(tree, memory.tour)
             upper = _keep(costs, upper, memory)
         alive = not found and bound < upper - margin
-        if alive and rounds == _ROOT_ROUNDS:
-            upper = _better_tour(costs, upper, tolerance, memory)
-        rounds = _ROUNDS
-        rate = _RATE
+        if alive and phase < 2:
+            nearest_neighbor(costs, best_pi, memory.tour)
+            improve(costs, memory.tour, memory.spare, tolerance)
+            upper = _keep(costs, upper, memory)
+        if phase == 0 and not found:
+            phase = 1
+            continue
+        phase = 2
         if alive:
             # the last tree need not be the one of the bound
             bound = one_tree(weights, costs, best_pi, tree)
@@ -115,28 +108,58 @@ def _search(row, tree_limit, state, tree, memory):  # type: ignore[no-untyped-de
                 continue  # edges of the tree are out: find the next one
             v, u, which = tree_edge(tree, edge)
             level += 1
-            memory.kept_pi[level] = best_pi
+            _copy(best_pi, memory.kept_pi[level])
             kept[level, 0] = v
             kept[level, 1] = u
             kept[level, 2] = state.count[0]
             kept[level, 3] = 0
             kept_bound[level] = bound + tree.gain[v, which]
-            fix(state, v, u, 1)
-            if propagate(state):
-                continue
-        # back to the last level with a side left
+        # the side with the edge of a new level, else that without it of the last level that has one
+        side = 1 if alive else -1
         alive = False
         while level >= 0 and not alive:
-            undo(state, kept[level, 2])
-            if kept[level, 3] == 0 and kept_bound[level] < upper - margin:
+            if side < 0:
+                undo(state, kept[level, 2])
+                if kept[level, 3] == 1 or kept_bound[level] >= upper - margin:
+                    level -= 1
+                    continue
                 kept[level, 3] = 1
-                best_pi[:] = memory.kept_pi[level]
-                fix(state, kept[level, 0], kept[level, 1], -1)
-                alive = propagate(state)
-            else:
-                level -= 1
+                _copy(memory.kept_pi[level], best_pi)
+            fix(state, kept[level, 0], kept[level, 1], side)
+            alive = propagate(state)
+            side = -1
         if level < 0:
             return _OPTIMAL
+
+
+@part
+def _start(weights, costs, tree, memory):  # type: ignore[no-untyped-def]
+    """Write first potentials and a first tour; return its length."""
+    best_pi = memory.best_pi
+    _level(costs, best_pi)
+    nearest_neighbor(costs, best_pi, memory.best_tour)
+    upper = tour_length(costs, memory.best_tour)
+    bound = 0.0
+    for turn in range(2):
+        if turn == 0:
+            _copy(best_pi, tree.pi)
+        else:
+            for j in range(len(best_pi)):
+                tree.pi[j] = 0.0
+        found = one_tree(weights, costs, tree.pi, tree)
+        if turn == 0:
+            bound = found
+        elif upper - found < _MUCH_BETTER * (upper - bound):
+            # means tell little where a few costs dwarf the others
+            _copy(tree.pi, best_pi)
+    return upper
+
+
+@part
+def _copy(source, target):  # type: ignore[no-untyped-def]
+    """Copy numbers; assignment to a slice takes Numba far longer to compile."""
+    for j in range(len(source)):
+        target[j] = source[j]
 
 
 @part
@@ -158,19 +181,11 @@ def _level(costs, pi):  # type: ignore[no-untyped-def]
 
 
 @part
-def _better_tour(costs, upper, tolerance, memory):  # type: ignore[no-untyped-def]
-    """Make a good tour with the help of the potentials; return the least length known."""
-    nearest_neighbor(costs, memory.best_pi, memory.tour)
-    improve(costs, memory.tour, memory.spare, tolerance)
-    return _keep(costs, upper, memory)
-
-
-@part
 def _keep(costs, upper, memory):  # type: ignore[no-untyped-def]
     """Keep the tour if it is shorter than ``upper``; return the lesser length."""
     length = tour_length(costs, memory.tour)
     if length < upper:
-        memory.best_tour[:] = memory.tour
+        _copy(memory.tour, memory.best_tour)
         return length
     return upper
 

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from dfl_solvers.exceptions import InvalidInputError
-from dfl_solvers.kernels import bits, has_nonfinite, kernel, run
+from dfl_solvers.kernels import SERIAL, SLOW, bits, has_nonfinite, kernel, run
 from dfl_solvers.oracle import AbstractOracle, Array, Instance, Solution
 from dfl_solvers.program import Program
 
@@ -67,13 +67,16 @@ class GridShortestPath(AbstractOracle):
         self.rows = rows
         self.cols = cols
         self.n_costs: int = rows * (cols - 1) + cols * (rows - 1)
+        # a microsecond pays for some 500 edges
+        self._serial = min(SERIAL, max(SLOW, SERIAL * 500 // self.n_costs))
 
     def _solve(self, costs: Array, instance: Instance) -> Solution:
         n = len(costs)
         costs = np.ascontiguousarray(costs)
         decisions = np.empty_like(costs)
         objectives = np.empty(n)
-        run(_walk, n, costs, *bits(costs), decisions, objectives, self.rows, self.cols)
+        data = costs, *bits(costs), decisions, objectives, self.rows, self.cols
+        run(_walk, n, *data, serial=self._serial)
         return Solution(decisions, objectives, np.zeros(n, np.int8))
 
     def edges(self) -> Array:
