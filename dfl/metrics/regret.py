@@ -44,7 +44,12 @@ def optimal_objectives(
     >>> optimal_objectives(Simplex(), [[3.0, 1.0]])
     array([1.])
     """
-    return oracle.solve(_costs(costs, "costs"), instance).objectives
+    costs = _costs(costs, "costs")
+    solution = oracle.solve(costs, instance)
+    if getattr(minimizing(oracle)[0], "linear_objective", True):
+        # summed as those of other decisions will be, so that regret at the truth is exactly zero
+        return oracle.evaluate(costs, solution.decisions, instance)
+    return solution.objectives
 
 
 def regret(

@@ -8,14 +8,12 @@ import warnings
 from pathlib import Path
 from typing import Any, final
 
-import numpy as np
-
 from dfl_solvers._cache_folder import Folder
 from dfl_solvers._cache_memory import CacheStatistics as CacheStatistics
 from dfl_solvers._cache_memory import Memory
 from dfl_solvers._rows import read_batch
 from dfl_solvers.exceptions import InvalidInputError, UnsupportedError
-from dfl_solvers.oracle import Array, Instance, Oracle, Solution, minimizing
+from dfl_solvers.oracle import Array, Instance, Oracle, Solution, minimizing, negated
 from dfl_solvers.pool import Pool
 from dfl_solvers.serialization import fingerprint
 from dfl_solvers.wrappers import Counting
@@ -164,7 +162,7 @@ class Cached:
             As the wrapped oracle does.
         """
         if self.sign == -1:
-            found = self.minimizing.solve(-np.asarray(costs), instance)
+            found = self.minimizing.solve(negated(costs), instance)
             return Solution(found.decisions, -found.objectives, found.status)
         batch = read_batch(costs, instance)
         if batch is None:

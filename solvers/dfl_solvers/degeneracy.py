@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dfl_solvers._optima import programs, tied_decisions
 from dfl_solvers._residual_cycles import least_cycle_ratios, network_arcs
+from dfl_solvers.cached import Cached
 from dfl_solvers.exceptions import InvalidInputError, SolverError, UnsupportedError
 from dfl_solvers.kernels import run
 from dfl_solvers.oracle import Array, Instance, Oracle, Solution, Status, minimizing
@@ -221,8 +222,8 @@ def _solve(
         raise SolverError(
             f"{held!r}: instance {stopped[0]}: {Status.FEASIBLE.message}; ties need an optimal one"
         )
-    while isinstance(held, Counting):
-        held = held.oracle
+    while isinstance(held, Counting | Cached):
+        held = minimizing(held.oracle)[0]
     given = {name: np.asarray(value) for name, value in (instance or {}).items()}
     if "mask" in given:
         given["mask"] = given["mask"].astype(bool)

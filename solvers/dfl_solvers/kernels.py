@@ -8,6 +8,7 @@ Python threads call it at once.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import threading
@@ -22,8 +23,9 @@ from dfl_solvers.exceptions import InvalidInputError
 
 # below this many instances of a microsecond a second thread costs more than it saves
 SERIAL = 512
-# the same where an instance takes some ten microseconds or more
-SLOW = 32
+# the same where an instance takes some ten microseconds, and some hundred
+SLOW = 128
+HARD = 16
 # chunks per thread: instances may differ in difficulty, so threads take new work as they finish
 _CHUNKS = 4
 
@@ -33,8 +35,8 @@ _EXPONENTS = {
     np.dtype(np.float32): (np.dtype(np.int32), np.int32(0x7F800000)),
 }
 
-# where each compiled function and all that it calls are written
-_files: dict[Any, frozenset[str]] = {}
+# kernels stamped since all that they call is known: at first, what follows in their file is not
+_stamped: set[Any] = set()
 _lock = threading.Lock()
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 _inside = threading.local()
@@ -54,17 +56,14 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     callable
         The compiled function; callable from other kernels as well.
     """
+    if getattr(numba.config, "DISABLE_JIT", False):  # to debug, or to measure coverage
+        return function
     try:
         compiled = numba.njit(nogil=True, cache=True)(function)
     except RuntimeError:
         # a read-only installation and no writable cache folder: compile in every process
         return part(function)
-    files = _remember(compiled)
-    # Numba asks only whether the file of the function itself has changed, and what an older release
-    # left in the cache must not be run
-    cache: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
-    if hasattr(cache, "_source_stamp"):
-        cache._source_stamp = tuple((at.st_size, at.st_mtime) for at in map(os.stat, sorted(files)))
+    _stamp(compiled)
     return compiled
 
 
@@ -81,18 +80,30 @@ def part(function: Callable[..., Any]) -> Callable[..., Any]:
     callable
         The compiled function, for use in kernels.
     """
-    compiled = numba.njit(nogil=True)(function)
-    _remember(compiled)
-    return compiled
+    return numba.njit(nogil=True)(function)
 
 
-def _remember(compiled: Any) -> frozenset[str]:
-    """Return the files a compiled function depends on: its own, and those of what it calls."""
-    function = compiled.py_func
-    called = map(function.__globals__.get, function.__code__.co_names)
-    others = [_files[other] for other in called if isinstance(other, type(compiled))]
-    _files[compiled] = frozenset({function.__code__.co_filename}).union(*others)
-    return _files[compiled]
+def _stamp(compiled: Any) -> None:
+    """Tie what a kernel has in the cache on disk to the files of all functions that it calls.
+
+    Numba itself asks only whether the file of the kernel has changed, and what an older release
+    left in the cache must not be run.
+    """
+    cache: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if not hasattr(cache, "_source_stamp"):
+        return
+    found, ahead = set(), [compiled]
+    while ahead:
+        function = ahead.pop()
+        if function not in found:
+            found.add(function)
+            code, names = function.py_func.__code__, function.py_func.__globals__
+            called = map(names.get, code.co_names)
+            ahead += [other for other in called if isinstance(other, type(compiled))]
+    files = {function.py_func.__code__.co_filename for function in found}
+    with contextlib.suppress(OSError):  # sources that are no files, as in an archive
+        stamps = [(at.st_size, at.st_mtime) for at in map(os.stat, sorted(files))]
+        cache._source_stamp = tuple(stamps)
 
 
 @kernel
@@ -127,8 +138,11 @@ def run(compiled: Callable[..., None], n: int, *arrays: Any, serial: int = SERIA
         Passed to the kernel after ``lo`` and ``hi``.
     serial : int
         Below this many instances a second thread costs more than it saves: ``SLOW`` where an
-        instance takes ten microseconds or more.
+        instance takes some ten microseconds, ``HARD`` where it takes a hundred.
     """
+    if compiled not in _stamped:
+        _stamp(compiled)
+        _stamped.add(compiled)
     threads = n_threads() if n >= serial else 1
     if threads == 1 or getattr(_inside, "worker", False):
         _call(compiled, 0, n, arrays)

@@ -172,7 +172,7 @@ class AbstractOracle(ABC):
         solved = self._solve(costs, instance)
         if isinstance(solved, Solution):
             objectives = solved.objectives
-            if self.marks_nonfinite and not math.isfinite(objectives.dot(objectives)):
+            if self.marks_nonfinite and np.count_nonzero(objectives != objectives):  # NaN
                 self._check_finite(costs)
             self._raise_for(solved.status)
             return solved
@@ -255,7 +255,8 @@ class AbstractOracle(ABC):
             flat = costs.ravel()
             squares = np.vdot(flat, flat)
         else:
-            squares = np.vecdot(costs, costs).sum()
+            with np.errstate(over="ignore", invalid="ignore"):
+                squares = np.vecdot(costs, costs).sum()
         if not math.isfinite(squares) and not np.isfinite(costs).all():
             row, column = np.argwhere(~np.isfinite(costs))[0]
             raise InvalidInputError(
@@ -306,10 +307,20 @@ class AbstractOracle(ABC):
 
 
 def _plain(array: Array) -> Array:
-    """Return an array for which kernels are compiled already: contiguous, and not read-only."""
+    """Return an array for which kernels are compiled already: contiguous, native, not read-only."""
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     flags = array.flags
-    # both are other types to Numba, which would compile each kernel again, for seconds
+    # others are other types to Numba, which would compile each kernel again, for seconds
     return array if flags.c_contiguous and flags.writeable else np.array(array, order="C")
+
+
+def negated(costs: Any) -> Array:
+    """Return minus the costs; whole numbers as floats, since those without a sign would wrap."""
+    costs = np.asarray(costs)
+    if costs.dtype.kind in "bui":
+        costs = costs.astype(float)
+    return -costs if costs.dtype.kind == "f" else costs  # the oracle says what is wrong with others
 
 
 def _show(value: Any) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from dfl_solvers._rows import LOCK, Batch, read_batch, solve_rows
 from dfl_solvers.exceptions import InvalidInputError, UnsupportedError
-from dfl_solvers.oracle import Array, Instance, Oracle, Solution, Status, minimizing
+from dfl_solvers.oracle import Array, Instance, Oracle, Solution, Status, minimizing, negated
 
 # numbers in a block of products: 4 MiB
 _BLOCK = 1 << 19
@@ -178,7 +178,7 @@ class Pool:
                 "be feasible for another instance; use the oracle without Pool"
             )
         if self.sign == -1:
-            found = self.minimizing.solve(-np.asarray(costs))
+            found = self.minimizing.solve(negated(costs))
             return Solution(found.decisions, -found.objectives, found.status)
         batch = read_batch(costs, None)
         if batch is None or not self._readable(batch.costs):

@@ -62,10 +62,10 @@ def check_oracle(
                 f"check_oracle: {oracle!r} takes any number of costs; pass costs of shape (n, d)"
             )
         costs = np.random.default_rng(random_state).normal(size=(n_instances, oracle.n_costs))
-    costs = np.asarray(costs, dtype=float)
+    costs = np.array(costs, dtype=float)
+    _check_input_untouched(oracle, costs)
     found = oracle.solve(costs)
     _check_shapes(found, costs)
-    _check_input_untouched(oracle, costs)
     _check_objectives(oracle, found, costs)
     _check_program(oracle, found, costs)
     _check_optimal(oracle, found, costs)

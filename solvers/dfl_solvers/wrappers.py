@@ -11,7 +11,7 @@ from typing import Any, final
 import numpy as np
 
 from dfl_solvers.exceptions import InvalidInputError
-from dfl_solvers.oracle import AbstractOracle, Array, Instance, Oracle, Solution, Status
+from dfl_solvers.oracle import AbstractOracle, Array, Instance, Oracle, Solution, Status, negated
 
 
 @final
@@ -59,12 +59,12 @@ class Maximize:
 
     def solve(self, costs: Array, instance: Instance | None = None) -> Solution:
         """Maximize ``v.w``: values (n, d) give decisions (n, d); objectives are the values."""
-        solution = self.oracle.solve(-np.asarray(costs), instance)
+        solution = self.oracle.solve(negated(costs), instance)
         return Solution(solution.decisions, -solution.objectives, solution.status)
 
     def evaluate(self, costs: Array, decisions: Array, instance: Instance | None = None) -> Array:
         """Value (n,) of given decisions (n, d)."""
-        return -self.oracle.evaluate(-np.asarray(costs), decisions, instance)
+        return -self.oracle.evaluate(negated(costs), decisions, instance)
 
     def __repr__(self) -> str:
         return f"Maximize(oracle={self.oracle!r})"

@@ -14,6 +14,7 @@ from dfl_solvers import (
     AbstractOracle,
     Ball,
     Box,
+    Cached,
     Counting,
     FromCallable,
     GridShortestPath,
@@ -480,3 +481,13 @@ def test_refusals() -> None:
             ask(MixedIntegerProgram(wide), [[1.0, 2.0]])
     with pytest.raises(UnsupportedError, match="LinearProgram cannot be enumerated"):
         all_optima(LinearProgram(Program([[1.0, 2.0]], [0], [2], [0, 0], [1, 1])), [[1.0, 2.0]])
+
+
+def test_a_cache_in_between_changes_nothing() -> None:
+    costs = np.array([[1.0, 2.0, 3.0], [-1.0, 0.5, 2.0]])
+    for oracle in (Ball(3), Box(3), Simplex(3)):
+        plain, cached = (
+            degeneracy_distance(held, costs) for held in (oracle, Counting(Cached(oracle)))
+        )
+        np.testing.assert_array_equal(plain.distance, cached.distance)
+        assert cached.exact.all()

@@ -300,3 +300,16 @@ def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingDependencyError, match=r"dfl-opt\[cvxpy\]"):
         from_cvxpy(object(), {})
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6, 1e12])
+def test_large_costs_are_no_proof_of_anything(size: float) -> None:
+    import cvxpy
+
+    x, c = cvxpy.Variable(3), cvxpy.Parameter(3)
+    known = cvxpy.sum_squares(x)
+    problem = cvxpy.Problem(cvxpy.Minimize(c @ x + known), [x >= 0, cvxpy.sum(x) == 1])
+    found = from_cvxpy(problem, {"c": c}).solve(np.array([[3.0, 1.0, 2.0]]) * size)
+    # small costs leave the known part, which is smallest in the middle
+    expected = {1e-6: [1 / 3, 1 / 3, 1 / 3], 1.0: [0.0, 0.75, 0.25]}.get(size, [0.0, 1.0, 0.0])
+    np.testing.assert_allclose(found.decisions, [expected], atol=1e-5)

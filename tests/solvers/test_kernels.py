@@ -141,6 +141,69 @@ def test_an_installation_that_cannot_be_written(kind: str, tmp_path: Path) -> No
     assert found.stdout.strip() == repr(GridShortestPath(5, 5).solve(big()).objectives.sum())
 
 
+CALLER = """
+import numpy as np
+from dfl_solvers.kernels import kernel, part, run
+from callee import number
+
+
+@kernel
+def fill(lo, hi, out):
+    for i in range(lo, hi):
+        out[i] = later()
+
+
+@part
+def later():
+    return number()
+
+
+out = np.zeros(3)
+run(fill, 3, out)
+print(out[0], sum(fill.stats.cache_hits.values()))
+"""
+CALLEE = """
+from dfl_solvers.kernels import part
+
+
+@part
+def number():
+    return {}
+"""
+
+
+def test_the_cache_knows_the_files_of_what_a_kernel_calls(tmp_path: Path) -> None:
+    (tmp_path / "caller.py").write_text(CALLER)
+    found = []
+    for number in (1.5, 1.5, 22.5):
+        (tmp_path / "callee.py").write_text(CALLEE.format(number))
+        os.utime(tmp_path / "callee.py", (1, 1))  # only its size tells
+        done = subprocess.run(
+            [sys.executable, "caller.py"],
+            cwd=tmp_path,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.append(done.stdout.split())
+    assert found == [["1.5", "0"], ["1.5", "1"], ["22.5", "0"]]
+
+
+def test_code_that_is_not_compiled_answers_alike() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SOLVE.replace("3000", "3")],
+        env=environment(NUMBA_DISABLE_JIT="1"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    costs = np.random.default_rng(0).normal(size=(3, 40))
+    assert float(done.stdout.strip().removeprefix("np.float64(").rstrip(")")) == pytest.approx(
+        GridShortestPath(5, 5).solve(costs).objectives.sum()
+    )
+
+
 def test_the_number_of_threads_is_checked() -> None:
     with pytest.raises(InvalidInputError, match="got 0 threads"):
         set_threads(0)

@@ -10,6 +10,7 @@ import pytest
 from dfl_solvers import (
     AbstractOracle,
     Box,
+    Cached,
     Counting,
     FromCallable,
     GridShortestPath,
@@ -213,3 +214,19 @@ def test_the_checker_finds_what_is_wrong() -> None:
 def test_a_linear_program_answers_by_its_model() -> None:
     model = Program([[1.0, 1.0]], [1.0], [1.0], [0.0, 0.0], [1.0, 1.0])
     assert LinearProgram(model).program() is model
+
+
+def test_whole_numbers_without_sign_and_foreign_bytes_are_read_right() -> None:
+    values = np.array([[0, 2, 1]], np.uint8)
+    for oracle in (Maximize(TopK(3, 1)), Cached(Maximize(TopK(3, 1)))):
+        found = oracle.solve(values)
+        np.testing.assert_array_equal(found.decisions, [[0, 1, 0]])
+        np.testing.assert_array_equal(oracle.evaluate(values, found.decisions), [2])
+    costs = np.random.default_rng(0).normal(size=(5, 12))
+    for other in (costs.astype(">f8"), np.asfortranarray(costs), costs[:, ::-1][:, ::-1]):
+        found = GridShortestPath(3, 3).solve(other)
+        np.testing.assert_array_equal(
+            found.decisions, GridShortestPath(3, 3).solve(costs).decisions
+        )
+    huge = GridShortestPath(2, 2).solve(np.full((1, 4), 1e200))
+    assert huge.objectives[0] == 2e200

@@ -267,8 +267,8 @@ def test_what_has_no_proof_goes_to_highs(monkeypatch, rng):
     expected = HotProgram(program).solve(costs).objectives
     compiled = backend.run
 
-    def forgetful(kernel, n, *arrays):
-        compiled(kernel, n, *arrays)
+    def forgetful(kernel, n, *arrays, serial):
+        compiled(kernel, n, *arrays, serial=serial)
         x, status = arrays[-2:]
         x[::3], status[::3] = -7.0, Status.FAILED
         status[1::3] = Status.UNBOUNDED

@@ -49,8 +49,9 @@ class ConeSolver:
         settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = _TOLERANCE
         # both would keep the data from being updated
         settings.presolve_enable = settings.chordal_decomposition_enable = False
+        self._P = sp.csc_matrix(sp.triu(data.P))
         self._solver = clarabel.DefaultSolver(
-            sp.csc_matrix(sp.triu(data.P)),
+            self._P,
             data.f if rows is not None else np.ones(len(data.f)),
             sp.csc_matrix(A),
             self._b,
@@ -60,7 +61,16 @@ class ConeSolver:
 
     def solve(self, objectives: Array) -> tuple[Array, Array]:
         """Return the minimizers (n, k) and status (n,) for linear parts (n, k)."""
-        return self._run(len(objectives), lambda i: self._solver.update(q=objectives[i]))
+
+        def charge(i: int) -> None:
+            # tolerances are absolute: large costs would pass for a proof that there is no optimum
+            scale = 2.0 ** max(0, int(np.frexp(np.abs(objectives[i]).max(initial=0.0))[1]))
+            if self._P.nnz:
+                self._solver.update(P=self._P.data / scale, q=objectives[i] / scale)
+            else:
+                self._solver.update(q=objectives[i] / scale)
+
+        return self._run(len(objectives), charge)
 
     def complete(self, values: Array) -> tuple[Array, Array]:
         """Return the minimizers (n, k) of the known part with the rows held at values (n, d)."""

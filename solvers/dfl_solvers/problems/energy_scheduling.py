@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from dfl_solvers.backends.highs import AbstractHighsOracle, HotProgram
 from dfl_solvers.exceptions import InfeasibleError, InvalidInputError
-from dfl_solvers.kernels import SLOW, run
+from dfl_solvers.kernels import HARD, run
 from dfl_solvers.oracle import Array, Instance, Solution, Status
 from dfl_solvers.problems._load_file import Lines
 from dfl_solvers.problems._schedule_search import branch_and_bound
@@ -235,7 +235,7 @@ class EnergyScheduling(AbstractHighsOracle):
             decisions,
             objectives,
             status,
-            serial=SLOW,
+            serial=HARD,
         )
         hard = np.flatnonzero((status == Status.FEASIBLE) | (status == Status.FAILED))
         if len(hard):

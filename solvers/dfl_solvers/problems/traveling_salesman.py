@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from dfl_solvers.exceptions import InvalidInputError
-from dfl_solvers.kernels import SLOW, run
+from dfl_solvers.kernels import HARD, SLOW, run
 from dfl_solvers.oracle import AbstractOracle, Array, Instance, Status
 from dfl_solvers.problems._held_karp import shortest_tours
 from dfl_solvers.problems._tour_cuts import HotTours
@@ -114,7 +114,7 @@ class TravelingSalesman(AbstractOracle):
             run(shortest_tours, n, costs, decisions, serial=SLOW)
             return decisions, Status.OPTIMAL
         status = np.empty(n, dtype=np.int8)
-        run(search_tours, n, costs, _TREES, decisions, status, serial=SLOW)
+        run(search_tours, n, costs, _TREES, decisions, status, serial=HARD)
         for i in np.flatnonzero(status == Status.FAILED):
             decisions[i], status[i] = self._hot.solve(costs[i], decisions[i])
         return decisions, status
