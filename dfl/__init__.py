@@ -22,7 +22,7 @@ _HOMES = {
     "Target": "dfl.losses",
     "make_loss": "dfl.losses",
 }
-_ROOMS = ("datasets", "estimators", "exceptions", "losses", "metrics", "training")
+_ROOMS = ("datasets", "estimators", "exceptions", "losses", "metrics", "plotting", "training")
 
 __all__ = [
     "DecisionFocusedRegressor",

@@ -41,6 +41,9 @@ API: dict[str, dict[str, list[str]]] = {
         "The loop": ["train", "TrainingResult", "Checkpoint"],
         "Batches": ["Source", "TableSource"],
     },
+    "dfl.plotting": {
+        "Displays": ["RegretDisplay", "LearningCurveDisplay", "DecisionDisplay"],
+    },
     "dfl.exceptions": {
         "Exceptions": [
             "DFLError",
@@ -52,6 +55,7 @@ API: dict[str, dict[str, list[str]]] = {
             "MissingDependencyError",
             "OracleContractError",
             "TrainingError",
+            "BudgetError",
         ],
     },
     "dfl_solvers": {

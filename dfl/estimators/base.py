@@ -82,6 +82,37 @@ class BaseDecisionEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC
         InvalidInputError
             If widths do not fit the oracle.
         """
+        regret, optimal = self.evaluate(X, y, groups=groups, instance=instance)
+        if not np.abs(optimal).sum() > 0:
+            return float(not regret.any())
+        return 1.0 - metrics.normalize(regret, optimal)
+
+    def evaluate(
+        self, X: Any, y: Any, *, groups: Any = None, instance: Mapping[str, Array] | None = None
+    ) -> tuple[Array, Array]:
+        """Judge decisions instance by instance, for intervals and paired comparisons.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p), or (n_rows, p) with ``groups``
+            Features.
+        y : array-like of shape (n, d), or (n_rows,) with ``groups``
+            True costs.
+        groups, instance
+            As in ``decide``.
+
+        Returns
+        -------
+        regret : ndarray of shape (n,)
+            What the decisions cost more than the best ones, never negative.
+        optimal : ndarray of shape (n,)
+            Objectives of the best decisions, in the oracle's own sense.
+
+        Raises
+        ------
+        InvalidInputError
+            If widths do not fit the oracle.
+        """
         predicted = self.predict(X)
         y = np.asarray(y, dtype=float)
         check_consistent_length(predicted, y)
@@ -94,9 +125,7 @@ class BaseDecisionEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC
             instance = with_mask(instance, layout)
         optimal = metrics.optimal_objectives(oracle, y, instance=instance)
         regret = metrics.regret(oracle, predicted, y, instance=instance, optimal=optimal)
-        if not np.abs(optimal).sum() > 0:
-            return float(not regret.any())
-        return 1.0 - metrics.normalize(regret, optimal)
+        return regret, optimal
 
     def _checked_oracle(self) -> Oracle:
         if not hasattr(self.oracle, "solve"):

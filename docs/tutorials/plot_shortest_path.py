@@ -19,6 +19,7 @@ import numpy as np
 
 from dfl import DecisionFocusedRegressor, PredictThenOptimizeRegressor, metrics
 from dfl.datasets import make_shortest_path
+from dfl.plotting import DecisionDisplay, LearningCurveDisplay, RegretDisplay
 
 data = make_shortest_path(1500, degree=6, noise=0.5, random_state=0)
 X, C = data.X[:1000], data.C[:1000]
@@ -60,7 +61,8 @@ print(comparison)
 # regret that features allow:
 
 floor = metrics.normalized_regret(data.oracle, data.mean_costs[1000:], C_test)
-print(f"theoretical minimum: {100 * floor:.1f} %")
+display = RegretDisplay.from_estimators(models, X_test, C_test)
+RegretDisplay(display.intervals, floor).plot().ax_.set_title("dashed: the least possible")
 
 # %%
 # One day
@@ -69,31 +71,17 @@ print(f"theoretical minimum: {100 * floor:.1f} %")
 # their width.
 
 day = int(np.argmax(regret["least squares"] - regret["SPO+"]))
-edges = data.oracle.edges()
-places = np.array([divmod(node, 5) for node in range(25)])[:, ::-1]
 paths = {name: model.decide(X_test[day : day + 1])[0] for name, model in models.items()}
 paths["best in hindsight"] = data.oracle.solve(C_test[day : day + 1]).decisions[0]
 
-figure, panels = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
+_, panels = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
 for panel, (name, path) in zip(panels, paths.items(), strict=True):
-    for (a, b), cost, taken in zip(edges, C_test[day], path, strict=True):
-        x, y = places[[a, b]].T
-        panel.plot(x, y, color="lightgray", linewidth=0.5 + 8 * cost / C_test[day].max(), zorder=1)
-        if taken:
-            panel.plot(x, y, color="C3", linewidth=2, zorder=2)
-    panel.set_title(f"{name}: {C_test[day] @ path:.1f}")
-    panel.invert_yaxis()
-    panel.set_axis_off()
+    DecisionDisplay(data.oracle, path, C_test[day], name).plot(panel)
 
 # %%
 # How training went
 # -----------------
 # Regret on a fifth of the training days, which were held out; the weights with the smallest one are
-# kept. The linear model starts at least squares.
+# kept (the dotted line). The linear model starts at least squares.
 
-history = models["SPO+"].history_
-figure, panel = plt.subplots(figsize=(6, 3), layout="constrained")
-panel.plot([epoch["epoch"] for epoch in history], [100 * epoch["validation"] for epoch in history])
-panel.axvline(models["SPO+"].best_iter_, color="gray", linestyle="--", label="kept")
-panel.set(xlabel="epoch", ylabel="validation regret, %")
-panel.legend()
+LearningCurveDisplay.from_estimator(models["SPO+"], "SPO+").plot()

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dfl.metrics import Interval
+from dfl.plotting import LearningCurveDisplay, RegretDisplay
 from dfl_experiments.cells import write_atomically
 from dfl_experiments.config import RunConfig
 from dfl_experiments.measures import MEASURES, Estimate
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 EXTRA = "experiments"
-_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
 
 def check() -> None:
@@ -145,31 +146,23 @@ def _intervals_figure(config: RunConfig, rows: Sequence[Row]) -> bytes:
     parts = list(dict.fromkeys(row.problem for row in rows))
     names = [method.name for method in config.methods]
     figure, panels = _figure(len(parts), len(config.metrics), 4.0, 1.2 + 0.35 * len(names))
-    lines: list[Any] = []
+    floors = False
     for line, part in zip(panels, parts, strict=True):
         for panel, metric in zip(line, config.metrics, strict=True):
-            for row in (row for row in rows if (row.problem, row.metric) == (part, metric)):
-                value, low, high = (100 * number for number in row.estimate)
-                if row.method == MINIMUM:
-                    lines = [panel.axvline(value, color="gray", linestyle="--", label=MINIMUM)]
-                    continue
-                place = names.index(row.method)
-                panel.errorbar(
-                    value,
-                    place,
-                    xerr=[[max(value - low, 0.0)], [max(high - value, 0.0)]],
-                    fmt="o",
-                    capsize=4,
-                    color=_COLORS[place % len(_COLORS)],
-                )
-            panel.set_yticks(range(len(names)), names)
+            own = {row.method: Interval(*row.estimate) for row in rows
+                   if (row.problem, row.metric) == (part, metric)}  # fmt: skip
+            floor = own.pop(MINIMUM, None)
+            RegretDisplay(
+                {name: own[name] for name in names},
+                None if floor is None else floor.mean,
+                f"{MEASURES[metric].label}, %",
+            ).plot(panel)
             panel.tick_params(labelleft=panel is line[0])
-            panel.set_ylim(len(names) - 0.5, -0.5)
-            panel.set_xlabel(f"{MEASURES[metric].label}, %")
             panel.set_title(part, fontsize="medium")
-            panel.grid(axis="x", alpha=0.3)
-    if lines:
-        figure.legend(handles=lines, loc="outside lower center", fontsize="small")
+            floors = floors or floor is not None
+    if floors:
+        handles = [panels[0][0].lines[-1]]
+        figure.legend(handles, [MINIMUM], loc="outside lower center", fontsize="small")
     return _png(figure)
 
 
@@ -191,22 +184,13 @@ def _learning_figure(config: RunConfig, curves: Curves) -> bytes:
     names = [method.name for method in config.methods]
     figure, panels = _figure(1, len(curves), 5.0, 3.2)
     for panel, (part, methods) in zip(panels[0], curves.items(), strict=True):
-        for name, runs in methods.items():
-            color = _COLORS[names.index(name) % len(_COLORS)]
-            for number, curve in enumerate(runs):
-                panel.plot(
-                    range(1, 1 + len(curve)),
-                    [100 * value for value in curve],
-                    color=color,
-                    alpha=0.6,
-                    linewidth=0.8,
-                    label=name if number == 0 else None,
-                )
+        # a method without curves keeps its place, and so the others their colors
+        LearningCurveDisplay(
+            {
+                name: [[100 * value for value in run] for run in methods.get(name, [])]
+                for name in names
+            }
+        ).plot(panel)
         panel.set_title(part, fontsize="medium")
-        panel.set_xlabel("epoch")
-        panel.set_ylabel("validation regret, %")
         panel.set_ylim(bottom=0)
-        panel.xaxis.get_major_locator().set_params(integer=True)
-        panel.grid(alpha=0.3)
-        panel.legend(fontsize="small")
     return _png(figure)
