@@ -24,6 +24,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python experiments/benchmarks/imports.py --write docs/_generated/imports_benchmark.md
 	$(BIN)/python experiments/benchmarks/oracles.py --write docs/_generated/oracles_benchmark.md
 	$(BIN)/python experiments/benchmarks/pyepo_bridge.py --write docs/_generated/pyepo_bridge.md
+	$(BIN)/python experiments/benchmarks/slow_mips.py --write docs/_generated/slow_mips.md
 	$(BIN)/python experiments/benchmarks/recipes.py docs/_generated/recipes.md
 
 lint: $(VENV)/.dev

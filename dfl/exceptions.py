@@ -5,6 +5,7 @@ from __future__ import annotations
 from dfl_solvers.exceptions import DFLError as DFLError
 from dfl_solvers.exceptions import InfeasibleError as InfeasibleError
 from dfl_solvers.exceptions import InvalidInputError as InvalidInputError
+from dfl_solvers.exceptions import LicenseError as LicenseError
 from dfl_solvers.exceptions import MissingDependencyError as MissingDependencyError
 from dfl_solvers.exceptions import OracleContractError as OracleContractError
 from dfl_solvers.exceptions import SolverError as SolverError
@@ -16,10 +17,16 @@ class TrainingError(DFLError, RuntimeError):
     """Training cannot go on: it diverged, or a checkpoint does not belong to it."""
 
 
+class BudgetError(DFLError, RuntimeError):
+    """A call would exceed a limit of a budget; it was not made."""
+
+
 __all__ = [
+    "BudgetError",
     "DFLError",
     "InfeasibleError",
     "InvalidInputError",
+    "LicenseError",
     "MissingDependencyError",
     "OracleContractError",
     "SolverError",

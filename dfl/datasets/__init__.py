@@ -1,6 +1,7 @@
 """Data sets: ``make_*`` generators, and ``load_*`` and ``fetch_*`` for real data."""
 
 from dfl.datasets.energy import fetch_energy_prices as fetch_energy_prices
+from dfl.datasets.energy import fetch_scheduling_days as fetch_scheduling_days
 from dfl.datasets.energy import fetch_scheduling_instance as fetch_scheduling_instance
 from dfl.datasets.knapsack import make_knapsack as make_knapsack
 from dfl.datasets.portfolio import make_portfolio as make_portfolio
@@ -11,6 +12,7 @@ from dfl.datasets.traveling_salesman import make_traveling_salesman as make_trav
 
 __all__ = [
     "fetch_energy_prices",
+    "fetch_scheduling_days",
     "fetch_scheduling_instance",
     "load_sp500",
     "load_sp500_weekly",

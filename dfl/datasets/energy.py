@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import zipfile
+from collections.abc import Sequence
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -27,6 +28,7 @@ _INSTANCES = (
     "0a73bbf82b49cb948f62e5ff1f64832f30f390d546a1d0ac91b752e4c5af9225",
 )
 _TABLE = "data/prices2013.dat"
+_LOADS = range(1, 9)
 _FEATURES = (
     "HolidayFlag",
     "DayOfWeek",
@@ -149,6 +151,65 @@ def fetch_scheduling_instance(
         download_if_missing,
     )
     return EnergyScheduling.from_file(path, relax)
+
+
+def fetch_scheduling_days(
+    loads: Sequence[int] = (1,),
+    *,
+    relax: bool = False,
+    time_limit: float | None = None,
+    data_home: str | os.PathLike[str] | None = None,
+    download_if_missing: bool = True,
+) -> Bunch:
+    """Fetch scheduling instances of the ICON challenge, with other tasks every day.
+
+    Days to train on with ``instance=``: a row of tasks for each day of prices. The days of load 6,
+    and some of the loads 1, 3 and 5, are hard, so that ``time_limit`` matters.
+
+    Parameters
+    ----------
+    loads : sequence of int from 1 to 8, default=(1,)
+        Groups of 14 days each, with 10, 15, 20, 25, 30, 20, 30 and 50 tasks a day on 3, 3, 5, 5, 5,
+        3, 10 and 10 machines.
+    relax : bool, default=False
+        Return the linear relaxation.
+    time_limit : float, optional
+        Seconds for an instance. Default: no limit.
+    data_home, download_if_missing
+        As in ``fetch_energy_prices``, which reads the same archive.
+
+    Returns
+    -------
+    Bunch
+        ``oracle``, an ``EnergyScheduling`` over 48 half-hourly energy uses; ``instance``, the data
+        of all days with leading n; ``names``, such as ``"load1/day01"``, in the same order.
+
+    Raises
+    ------
+    InvalidInputError
+        If a load is unknown, or the archive is missing, damaged or cannot be downloaded.
+
+    References
+    ----------
+    H. Simonis, B. O'Sullivan, D. Mehta, B. Hurley, M. De Cauwer. Energy-cost aware scheduling.
+    CSPLib problem 059. https://www.csplib.org/Problems/prob059
+    """
+    unknown = [load for load in loads if load not in _LOADS]
+    if unknown or not len(loads):
+        raise InvalidInputError(f"got loads {tuple(loads)!r}, expected some of the numbers 1 to 8")
+    path = locate(*_PRICES, data_home, download_if_missing)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            files = [
+                file
+                for load in loads
+                for file in sorted(zipfile.Path(archive, f"load{load}/").iterdir(), key=str)
+            ]
+            oracle, instance = EnergyScheduling.from_files(files, relax, time_limit)
+            names = [file.at.removesuffix(".txt") for file in files]
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise InvalidInputError(f"{path} holds no readable load files: {error}") from error
+    return Bunch(oracle=oracle, instance=instance, names=names)
 
 
 def _columns(text: str) -> dict[str, Array]:

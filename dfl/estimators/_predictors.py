@@ -5,11 +5,10 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from typing import final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dfl.exceptions import InvalidInputError
 from dfl_solvers.oracle import Array
@@ -45,7 +44,8 @@ def make_predictor(
         _check_output(module, n_features, n_outputs)
         return module
     if predictor == "linear":
-        return _linear(n_features, n_outputs, generator)
+        # compiled steps are no slower in double precision, and most oracles take nothing else
+        return _linear(n_features, n_outputs, generator).double()
     if predictor == "mlp":
         sizes = (n_features, *_HIDDEN)
         layers: list[nn.Module] = []
@@ -62,13 +62,19 @@ def dtype_of(module: nn.Module) -> torch.dtype:
     return next((p.dtype for p in module.parameters()), torch.float32)
 
 
-def start_at_least_squares(layer: nn.Module, inputs: Array, costs: Array) -> None:
+def start_at_least_squares(
+    layer: nn.Module, inputs: Array, costs: Array, weights: Array | None = None
+) -> None:
     """Set a linear layer to the least-squares fit of scaled costs (n, d) or (n,) on inputs (n, p).
 
     Training for the decision then starts where predict-then-optimize ends.
     """
     design = np.column_stack([inputs, np.ones(len(inputs))])
-    solution = np.linalg.lstsq(design, costs.reshape(len(inputs), -1), rcond=None)[0]
+    costs = costs.reshape(len(inputs), -1)
+    if weights is not None:
+        root = np.sqrt(weights)[:, None]
+        design, costs = root * design, root * costs
+    solution = np.linalg.lstsq(design, costs, rcond=None)[0]
     weight, bias = layer.parameters()
     with torch.no_grad():
         weight.copy_(torch.from_numpy(solution[:-1].T))
@@ -102,18 +108,3 @@ def _check_output(module: nn.Module, n_features: int, n_outputs: int) -> None:
             f"predictor {name} gives output of shape {shape} for 2 rows, expected "
             f"(2, {n_outputs}): one number per cost"
         )
-
-
-@final
-class SharedOverItems(nn.Module):
-    """Apply one predictor to every item: features (n, d, p) give costs (n, d)."""
-
-    def __init__(self, predictor: nn.Module) -> None:
-        super().__init__()
-        self.predictor = predictor
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Predict costs (n, d) from item features (n, d, p)."""
-        n, d, p = inputs.shape
-        output: Tensor = self.predictor(inputs.reshape(n * d, p))
-        return output.reshape(n, d)

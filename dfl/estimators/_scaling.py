@@ -29,10 +29,17 @@ class Scaling:
     cost: float
 
     @classmethod
-    def of(cls, rows: Array, costs: Array | None, sign: int) -> Scaling:
-        """Measure the scales of training rows (n, p) and, if known, of their costs (any shape)."""
-        scaler = StandardScaler().fit(rows)
-        cost = 0.0 if costs is None or not costs.size else float(np.abs(costs).mean())
+    def of(
+        cls, rows: Array, costs: Array | None, sign: int, weights: Array | None = None
+    ) -> Scaling:
+        """Measure the scales of training rows (n, p) and, if known, of their costs (n, ...)."""
+        scaler = StandardScaler().fit(rows, sample_weight=weights)
+        cost = 0.0
+        if costs is not None and costs.size:
+            sizes = np.abs(costs).reshape(len(costs), -1)
+            cost = float(
+                sizes.mean() if weights is None else np.average(sizes.mean(1), weights=weights)
+            )
         return cls(scaler.mean_, scaler.scale_, sign * (cost if cost > 0 else 1.0))
 
     def features(self, X: Array) -> Array:

@@ -32,6 +32,8 @@ class Table:
         When an instance happened, and which group it belongs to.
     one_output : bool
         Whether costs were given as a vector.
+    weights : ndarray of shape (n,), or None
+        What each instance counts.
     """
 
     inputs: Array
@@ -41,6 +43,7 @@ class Table:
     dates: Array | None
     labels: Array | None
     one_output: bool
+    weights: Array | None = None
 
     def __post_init__(self) -> None:
         n = len(self.inputs)
@@ -63,6 +66,14 @@ class Table:
     def costs(self, rows: Array) -> Array | None:
         """Return their costs, (m,) for long data else (m, d), without padding; None if unknown."""
         return self._real(self.truth[rows], rows) if self.has_costs else None
+
+    def row_weights(self, rows: Array) -> Array | None:
+        """Return what each row of ``features`` counts; None if all count the same."""
+        if self.weights is None:
+            return None
+        shape = (len(rows), *self.truth.shape[1:]) if self.long else (len(rows),)
+        weights = self.weights[rows].reshape(-1, *[1] * (len(shape) - 1))
+        return self._real(np.broadcast_to(weights, shape), rows)
 
     def tensors(self, rows: Array, scaling: Scaling, dtype: torch.dtype) -> tuple[Tensor, Target]:
         """Return scaled inputs in the predictor's dtype, and the scaled truth in float64."""

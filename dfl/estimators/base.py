@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
-from sklearn.utils.validation import check_consistent_length
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from dfl import metrics
 from dfl.estimators._long import LongLayout
 from dfl.exceptions import InvalidInputError
 from dfl_solvers.oracle import Array, Instance, Oracle, minimizing
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class BaseDecisionEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC):
@@ -126,6 +130,57 @@ class BaseDecisionEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC
         optimal = metrics.optimal_objectives(oracle, y, instance=instance)
         regret = metrics.regret(oracle, predicted, y, instance=instance, optimal=optimal)
         return regret, optimal
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save the fitted estimator with its oracle to a folder, without pickle.
+
+        Parameters
+        ----------
+        path : path
+            The folder; an older model there is replaced, anything else is left alone.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator was not fitted.
+        InvalidInputError
+            If the path exists and is no model's folder.
+        UnsupportedError
+            If the oracle holds code of your own, such as ``FromCallable``.
+
+        See Also
+        --------
+        dfl.load : The way back.
+
+        Notes
+        -----
+        Values go to ``model.json``, arrays and weights to ``weights.safetensors``, the oracle to
+        ``oracle.npz``, scikit-learn's estimators to ``.skops`` files; checksums tell changes. Code
+        is not stored: of a loss, a splitter or a predictor that is an object, ``get_params`` of the
+        loaded estimator holds the description only.
+        """
+        check_is_fitted(self)
+        from dfl.estimators.files import save  # it imports this module's subclasses
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], predictor: nn.Module | None = None) -> Self:
+        """Load what ``save`` saved; see ``dfl.load``.
+
+        Raises
+        ------
+        InvalidInputError
+            Also if the folder holds an estimator of another class.
+        """
+        from dfl.estimators.files import load
+
+        estimator = load(path, predictor)
+        if not isinstance(estimator, cls):
+            raise InvalidInputError(
+                f"{os.fspath(path)} holds a {type(estimator).__name__}, expected a {cls.__name__}"
+            )
+        return estimator
 
     def _checked_oracle(self) -> Oracle:
         if not hasattr(self.oracle, "solve"):

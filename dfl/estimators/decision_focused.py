@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import hashlib
 import os
-from collections.abc import Callable, Mapping
-from typing import Any, Self, final
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from typing import Any, NamedTuple, Self, final
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
-from torch import Tensor, nn
+from torch import nn
 
-from dfl import metrics
-from dfl.estimators._long import LongLayout, as_labels, is_dated
-from dfl.estimators._predictors import (
-    SharedOverItems,
-    dtype_of,
-    make_predictor,
-    start_at_least_squares,
-)
+from dfl.estimators._fingerprint import fingerprint
+from dfl.estimators._predictors import dtype_of, make_predictor, start_at_least_squares
+from dfl.estimators._randomness import generator_of, private_randomness
+from dfl.estimators._reading import read
 from dfl.estimators._scaling import InUnits, Scaling
+from dfl.estimators._solver_time import Interruptions, Limited, warn_of_long_fit
 from dfl.estimators._split import split
-from dfl.estimators._table import Table, date_index
-from dfl.estimators.base import BaseDecisionEstimator, with_mask
+from dfl.estimators._table import Table
+from dfl.estimators._validation import make_monitor
+from dfl.estimators.base import BaseDecisionEstimator
 from dfl.exceptions import InvalidInputError
-from dfl.losses import AbstractLoss, Target, make_loss
-from dfl.training import Checkpoint, TableSource, train
-from dfl_solvers.oracle import Array, Instance, Oracle, minimizing
-from dfl_solvers.wrappers import Counting
+from dfl.losses import AbstractLoss, make_loss
+from dfl.training import Callback, Checkpoint, SharedOverItems, TableSource, make_optimizer, train
+from dfl_solvers.oracle import Array, Oracle, minimizing
+from dfl_solvers.wrappers import Counting, Counts
+
+
+class _Start(NamedTuple):
+    """What training starts from."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    scaling: Scaling
 
 
 @final
@@ -77,6 +84,12 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
     cv : scikit-learn splitter, optional
         Its last split separates training from validation instances; ``TimeSeriesSplit`` and
         ``GroupKFold`` are typical.
+    warm_start : bool, default=False
+        Whether ``fit`` starts from the weights of the fit before, in its scales of features and
+        costs, instead of afresh.
+    max_solver_seconds : float, optional
+        Training ends once the oracle has solved for this long in the fit, and keeps the best
+        weights so far. Labels are solved first, in any case.
     checkpoint : path, optional
         File that keeps the state of the fit; a killed fit continues from it to the same weights.
     verbose : int, default=0
@@ -93,7 +106,8 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
     predictor_ : nn.Module
         The trained module, from scaled features to scaled costs.
     history_ : list of dict
-        Per epoch: ``loss``, ``validation`` (normalized regret), ``learning_rate``, ``seconds``.
+        Per epoch: ``loss``, ``validation`` (normalized regret), ``learning_rate``, ``seconds``, and
+        ``interrupted``, the solves that a limit on time or gap ended before optimality was proven.
     n_iter_, best_iter_ : int
         Epochs run, and the one whose weights were kept: 0 for those before training.
     budget_ : Counts
@@ -103,6 +117,10 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
     -----
     Rows are dated if X is a data frame with a date index, or ``groups`` holds dates. Dated
     instances that validate always come after those that train.
+
+    The linear predictor has double precision. With a loss whose gradient is known in closed form
+    (``"spo+"``, ``"squared"``) it is trained by compiled code, without autograd. Other predictors
+    have the precision of their module, single by default.
 
     References
     ----------
@@ -120,6 +138,10 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
     (100, 40)
     """
 
+    history_: list[dict[str, float]]
+    budget_: Counts
+    _seed: int
+
     def __init__(
         self,
         oracle: Oracle | None = None,
@@ -136,6 +158,8 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
         validation_fraction: float = 0.2,
         n_iter_no_change: int = 20,
         cv: Any = None,
+        warm_start: bool = False,
+        max_solver_seconds: float | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         verbose: int = 0,
         random_state: Any = None,
@@ -153,6 +177,8 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.cv = cv
+        self.warm_start = warm_start
+        self.max_solver_seconds = max_solver_seconds
         self.checkpoint = checkpoint
         self.verbose = verbose
         self.random_state = random_state
@@ -161,10 +187,13 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
         self,
         X: Any,
         y: Any = None,
+        sample_weight: Any = None,
         *,
         decisions: Any = None,
         groups: Any = None,
         instance: Mapping[str, Array] | None = None,
+        validation: tuple[Any, Any] | Mapping[str, Any] | None = None,
+        callbacks: Sequence[Callback] = (),
     ) -> Self:
         """Train the predictor.
 
@@ -174,6 +203,9 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
             Features.
         y : array-like of shape (n, d), or (n_rows,) for long data
             Costs (values, for a maximizing oracle).
+        sample_weight : array-like of shape (n,), optional
+            What each instance counts, in the loss, the scales and the validation; only ratios
+            matter. One per instance for long data too, in the order of ``instance``.
         decisions : array-like of the shape of y, optional
             Observed good decisions, where costs were not recorded; instead of y.
         groups : array-like of shape (n,) or (n_rows,), optional
@@ -182,6 +214,12 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
         instance : mapping of str to ndarray, optional
             Per-instance data of the oracle, each array with leading n. For long data, instances
             are in the order of their dates, else of their first appearance.
+        validation : (X, y), or mapping of this method's arguments by name, optional
+            Instances to validate on; all those of X are then trained on. ``early_stopping`` must
+            be on.
+        callbacks : sequence of callables, default=()
+            Each is called after each epoch with its entry of ``history_``; training stops if one
+            returns True.
 
         Returns
         -------
@@ -198,53 +236,69 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
         TrainingError
             If training diverges, or ``checkpoint`` belongs to another fit.
         """
-        oracle, sign = minimizing(self._checked_oracle())
-        table = self._read(X, y, decisions, groups, instance)
-        rng = _generator(self.random_state)
+        fresh = not (self.warm_start and hasattr(self, "predictor_"))
+        table = read(
+            self, X, y, sample_weight=sample_weight, decisions=decisions, groups=groups,
+            instance=instance, reset=fresh,
+        )  # fmt: skip
+        rng = generator_of(self.random_state)
         seed = int(rng.integers(2**62))
-        rows, held_out = self._split(table, rng)
-        features, costs = table.features(rows), table.costs(rows)
-        scaling = Scaling.of(features, costs, sign)
-        counting = Counting(oracle)
-        loss = self._loss(counting, scaling)
-        model = make_predictor(
-            self.predictor,
-            table.inputs.shape[-1],
-            1 if table.long else table.truth.shape[1],
-            torch.Generator().manual_seed(seed),
-        )
-        if self.predictor == "linear" and costs is not None:
-            start_at_least_squares(model, scaling.features(features), costs / scaling.cost)
-        network = SharedOverItems(model) if table.long else model
-        inputs, target = table.tensors(rows, scaling, dtype_of(model))
-        target = loss.complete(target).to(inputs.dtype)  # labels are solved in float64
-        monitor = None
-        if len(held_out):
-            monitor = _monitor(loss, counting, table, held_out, scaling, dtype_of(model))
-        with _private_randomness(seed, self.predictor):
-            result = train(
-                network,
-                loss,
-                TableSource(inputs, target, self.batch_size),
-                max_iter=self.max_iter,
-                optimizer=self.optimizer,
-                learning_rate=self.learning_rate,
-                schedule=self.schedule,
-                monitor=monitor,
-                patience=self.n_iter_no_change,
-                checkpoint=self._checkpoint(inputs, target, model, seed),
-                progress=self.verbose > 0,
-                seed=seed,
-            )
-        self.predictor_ = model
-        self.history_ = result.history
-        self.n_iter_ = len(result.history)
-        self.best_iter_ = self.n_iter_ if result.best_epoch is None else result.best_epoch
-        self.budget_ = counting.counts
-        self._scaling = scaling
-        self._one_output = table.one_output
-        if self.predictor == "linear":
-            self._fold()
+        rows, held = self._split(table, rng, validation)
+        start = self._start(table, rows, seed) if fresh else self._go_on(new_optimizer=True)
+        self._train(start, table, rows, held, seed, callbacks)
+        return self
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        decisions: Any = None,
+        groups: Any = None,
+        instance: Mapping[str, Array] | None = None,
+    ) -> Self:
+        """Pass over some instances once, going on from the present weights.
+
+        The optimizer goes on from its state as well, unless the estimator was loaded from a folder.
+        Scales of features and costs are those of the first call. Nothing is held out, and the
+        learning rate is constant.
+
+        Parameters
+        ----------
+        X, y, sample_weight, decisions, groups, instance
+            As in ``fit``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        Exception
+            As ``fit`` does; the estimator is then as it was.
+        """
+        first = not hasattr(self, "predictor_")
+        table = read(
+            self, X, y, sample_weight=sample_weight, decisions=decisions, groups=groups,
+            instance=instance, reset=first,
+        )  # fmt: skip
+        rows = np.arange(len(table.inputs))
+        history, spent = getattr(self, "history_", []), getattr(self, "budget_", Counts())
+        if first:
+            seed = int(generator_of(self.random_state).integers(2**62))
+            start = self._start(table, rows, seed)
+        else:
+            seed = self._seed + len(history)
+            start = self._go_on(new_optimizer=False)
+        self._train(start, table, rows, None, seed, one_pass=True)
+        for entry in self.history_:
+            entry["epoch"] = len(history) + 1
+            entry["seconds"] += history[-1]["seconds"] if history else 0.0
+        self.history_ = history + self.history_
+        self.n_iter_ = self.best_iter_ = len(self.history_)
+        totals = zip(astuple(spent), astuple(self.budget_), strict=True)
+        self.budget_ = Counts(*(before + now for before, now in totals))
         return self
 
     def predict(self, X: Any) -> Array:
@@ -268,50 +322,124 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
             costs = self.predictor_(scaled).double().numpy() * self._scaling.cost
         return costs[:, 0] if self._one_output else costs
 
-    def _read(
-        self, X: Any, y: Any, decisions: Any, groups: Any, instance: Instance | None
-    ) -> Table:
-        """Check what ``fit`` was given and arrange it by instances."""
-        name = type(self).__name__
-        if (y is None) == (decisions is None):
-            raise InvalidInputError(
-                f"{name} requires y to be passed, but the target y is None; pass costs as y, or "
-                "observed decisions as decisions="
-                if y is None
-                else f"{name}: got both y and decisions, expected one of them"
-            )
-        dates = date_index(X)
-        X, truth = validate_data(
-            self, X, decisions if y is None else y, multi_output=True, y_numeric=True,
-            dtype=np.float64,
-        )  # fmt: skip
-        truth = truth.astype(np.float64)
-        if groups is None or truth.ndim == 2:
-            one_output = truth.ndim == 1
-            truth = truth[:, None] if one_output else truth
-            self._check_width(truth.shape[1], "costs" if decisions is None else "decisions")
-            labels = None if groups is None else as_labels(groups, len(X))
-            if labels is not None and is_dated(labels):
-                dates, labels = labels, None
-            return Table(X, truth, y is not None, instance, dates, labels, one_output)
-        layout = LongLayout(groups, len(X), self._checked_oracle())
-        return Table(
-            layout.gather(X),
-            layout.gather(truth),
-            y is not None,
-            with_mask(instance, layout),
-            layout.labels if is_dated(layout.labels) else None,
-            layout.labels,
-            True,
+    def _start(self, table: Table, rows: Array, seed: int) -> _Start:
+        """Make a predictor, and measure the scales of what it is to train on."""
+        _, sign = minimizing(self._checked_oracle())
+        features, costs = table.features(rows), table.costs(rows)
+        weights = table.row_weights(rows)
+        if weights is not None and not weights.any():
+            raise InvalidInputError("the sample weights of all instances to train on are zero")
+        scaling = Scaling.of(features, costs, sign, weights)
+        model = make_predictor(
+            self.predictor,
+            table.inputs.shape[-1],
+            1 if table.long else table.truth.shape[1],
+            torch.Generator().manual_seed(seed),
         )
+        if self.predictor == "linear" and costs is not None:
+            start_at_least_squares(model, scaling.features(features), costs / scaling.cost, weights)
+        optimizer = make_optimizer(self.optimizer, model, self.learning_rate)
+        return _Start(model, optimizer, scaling)
 
-    def _split(self, table: Table, rng: np.random.Generator) -> tuple[Array, Array]:
-        n = len(table.inputs)
+    def _go_on(self, *, new_optimizer: bool) -> _Start:
+        """Copy what was learned, so that an error leaves it as it is."""
+        model, optimizer = copy.deepcopy((self.predictor_, self._optimizer))
+        if new_optimizer or not isinstance(optimizer, torch.optim.Optimizer):  # as after loading
+            optimizer = make_optimizer(self.optimizer, model, self.learning_rate)
+        for group in optimizer.param_groups:
+            group["lr"] = self.learning_rate  # a schedule may have changed it
+        return _Start(model, optimizer, self._scaling)
+
+    def _split(
+        self, table: Table, rng: np.random.Generator, validation: Any
+    ) -> tuple[Array, tuple[Table, Array] | None]:
+        """Return the rows to train on; and what validates, as a table and rows of it, if any do."""
+        every = np.arange(len(table.inputs))
+        if validation is not None:
+            if not self.early_stopping:
+                raise InvalidInputError("got validation instances, but early_stopping is off")
+            if not isinstance(validation, Mapping):
+                validation = dict(zip(("X", "y"), validation, strict=True))
+            held = read(self, **{"y": None, **validation}, reset=False)
+            return every, (held, np.arange(len(held.inputs)))
         if not self.early_stopping:
-            return np.arange(n), np.arange(0)
-        return split(n, self.validation_fraction, self.cv, rng, table.dates, table.labels)
+            return every, None
+        rows, held_out = split(
+            len(every), self.validation_fraction, self.cv, rng, table.dates, table.labels
+        )
+        return rows, (table, held_out) if len(held_out) else None
 
-    def _loss(self, oracle: Counting, scaling: Scaling) -> AbstractLoss:
+    def _train(
+        self,
+        start: _Start,
+        table: Table,
+        rows: Array,
+        held: tuple[Table, Array] | None,
+        seed: int,
+        callbacks: Sequence[Callback] = (),
+        *,
+        one_pass: bool = False,
+    ) -> None:
+        """Train, and set what was learned once all has gone well."""
+        model, optimizer, scaling = start
+        oracle, sign = minimizing(self._checked_oracle())
+        counting = Counting(oracle)
+        asked = Limited(counting, self.max_solver_seconds)
+        loss = self._loss(asked, scaling)
+        inputs, target = table.tensors(rows, scaling, dtype_of(model))
+        target = loss.complete(target).to(inputs.dtype)  # labels are solved in float64
+        weights = None
+        if table.weights is not None:
+            weights = torch.from_numpy(table.weights[rows]).to(inputs.dtype)
+        monitor = None
+        if held is not None:
+            monitor = make_monitor(loss, asked, *held, scaling, dtype_of(model))
+        checkpoint = None
+        if self.checkpoint is not None and not one_pass:
+            parts = [inputs, target.costs, target.decisions, weights, *model.state_dict().values()]
+            if held is not None:
+                validating, held_out = held
+                parts += [validating.inputs, validating.truth, validating.weights, held_out]
+            checkpoint = Checkpoint(self.checkpoint, fingerprint(self, seed, str(model), parts))
+        if "decisions" in loss.requires and table.has_costs and not one_pass:
+            solves = len(rows) + (0 if held is None else len(held[1]))
+            warn_of_long_fit(
+                asked, table.truth[rows] * sign, target.instance, solves, self.max_iter
+            )
+        asked.start()
+        with private_randomness(seed, self.predictor):
+            result = train(
+                SharedOverItems(model) if table.long else model,
+                loss,
+                TableSource(inputs, target, self.batch_size, weights),
+                max_iter=1 if one_pass else self.max_iter,
+                optimizer=optimizer,
+                schedule="constant" if one_pass else self.schedule,
+                monitor=monitor,
+                patience=self.n_iter_no_change,
+                checkpoint=checkpoint,
+                callbacks=(Interruptions(counting), *callbacks),
+                progress=self.verbose > 0,
+                seed=seed,
+            )
+        if not result.history and self.max_solver_seconds is not None:
+            warnings.warn(
+                f"max_solver_seconds={self.max_solver_seconds} were spent before the first epoch "
+                "ended; the predictor is as it was before training",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        self.predictor_ = model
+        self.history_ = result.history
+        self.n_iter_ = len(result.history)
+        self.best_iter_ = self.n_iter_ if result.best_epoch is None else result.best_epoch
+        self.budget_ = counting.counts
+        self._optimizer, self._scaling, self._seed = optimizer, scaling, seed
+        self._one_output = table.one_output
+        if self.predictor == "linear":
+            self._fold()
+
+    def _loss(self, oracle: Oracle, scaling: Scaling) -> AbstractLoss:
         held: Oracle = oracle
         if not getattr(oracle, "linear_objective", True):
             held = InUnits(oracle, abs(scaling.cost))
@@ -326,22 +454,6 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
         loss.oracle, loss.sign = held, 1  # the sign is applied to the data, once, in ``fit``
         return loss
 
-    def _checkpoint(
-        self, inputs: Tensor, target: Target, model: nn.Module, seed: int
-    ) -> Checkpoint | None:
-        if self.checkpoint is None:
-            return None
-        digest = hashlib.sha256(
-            repr((seed, self.oracle, self.loss, self.loss_parameters, str(model), self.max_iter,
-                  self.batch_size, self.optimizer, self.learning_rate, self.schedule,
-                  self.early_stopping, self.n_iter_no_change)).encode()
-        )  # fmt: skip
-        tensors = [inputs, target.costs, target.decisions, *model.state_dict().values()]
-        for tensor in tensors:
-            if tensor is not None:
-                digest.update(tensor.numpy().tobytes())
-        return Checkpoint(self.checkpoint, digest.hexdigest())
-
     def _fold(self) -> None:
         """Carry the scales into the weights of a linear predictor."""
         weight, bias = (p.detach().double().numpy() for p in self.predictor_.parameters())
@@ -349,48 +461,3 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
         intercept = self._scaling.cost * bias - coef @ self._scaling.mean
         self.coef_ = coef[0] if self._one_output else coef
         self.intercept_ = float(intercept[0]) if self._one_output else intercept
-
-
-def _monitor(
-    loss: AbstractLoss,
-    oracle: Oracle,
-    table: Table,
-    rows: Array,
-    scaling: Scaling,
-    dtype: torch.dtype,
-) -> Callable[[nn.Module], float]:
-    """Make the number that early stopping watches: regret, or the loss where costs are unknown."""
-    inputs, target = table.tensors(rows, scaling, dtype)
-    if target.costs is None:
-        return lambda model: float(loss(model(inputs), target.to(dtype)))
-    costs = table.truth[rows] * np.sign(scaling.cost)
-    optimal = metrics.optimal_objectives(oracle, costs, instance=target.instance)
-    norm = float(np.abs(optimal).sum()) or 1.0
-
-    def validation_regret(model: nn.Module) -> float:
-        predicted = model(inputs).double().numpy() * abs(scaling.cost)
-        regret = metrics.regret(oracle, predicted, costs, instance=target.instance, optimal=optimal)
-        return float(regret.sum()) / norm
-
-    return validation_regret
-
-
-def _generator(random_state: Any) -> np.random.Generator:
-    if isinstance(random_state, np.random.RandomState):
-        return np.random.default_rng(random_state.randint(2**31))
-    try:
-        return np.random.default_rng(random_state)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"got random_state={random_state!r}: {error}") from error
-
-
-def _private_randomness(
-    seed: int, predictor: str | nn.Module
-) -> contextlib.AbstractContextManager[Any]:
-    """Seed what a user's module draws (dropout, say) without touching the caller's generator."""
-    if isinstance(predictor, str):
-        return contextlib.nullcontext()
-    stack = contextlib.ExitStack()
-    stack.enter_context(torch.random.fork_rng(devices=[]))
-    torch.manual_seed(seed)
-    return stack

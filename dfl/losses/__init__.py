@@ -1,21 +1,65 @@
 """Surrogates of regret, behind one signature: ``loss(output, target)``."""
 
+from dfl.losses.absolute import AbsoluteLoss as AbsoluteLoss
 from dfl.losses.base import AbstractLoss as AbstractLoss
+from dfl.losses.black_box import BlackBoxLoss as BlackBoxLoss
+from dfl.losses.contrastive_map import ContrastiveMAPLoss as ContrastiveMAPLoss
+from dfl.losses.huber import HuberLoss as HuberLoss
+from dfl.losses.identity import IdentityLoss as IdentityLoss
+from dfl.losses.imle import IMLELoss as IMLELoss
+from dfl.losses.noise_contrastive import NoiseContrastiveLoss as NoiseContrastiveLoss
+from dfl.losses.perturbation_gradient import PerturbationGradientLoss as PerturbationGradientLoss
 from dfl.losses.perturbed_fenchel_young import (
     PerturbedFenchelYoungLoss as PerturbedFenchelYoungLoss,
 )
+from dfl.losses.perturbed_regret import PerturbedRegretLoss as PerturbedRegretLoss
+from dfl.losses.pool import AbstractPoolLoss as AbstractPoolLoss
+from dfl.losses.preference import PreferenceLoss as PreferenceLoss
+from dfl.losses.ranking_listwise import ListwiseRankingLoss as ListwiseRankingLoss
+from dfl.losses.ranking_pairwise import PairwiseRankingLoss as PairwiseRankingLoss
+from dfl.losses.ranking_pointwise import PointwiseRankingLoss as PointwiseRankingLoss
 from dfl.losses.registry import available as available
+from dfl.losses.registry import imitating as imitating
 from dfl.losses.registry import make_loss as make_loss
+from dfl.losses.regularized_fenchel_young import (
+    RegularizedFenchelYoungLoss as RegularizedFenchelYoungLoss,
+)
+from dfl.losses.relaxed_spo_plus import RelaxedSPOPlusLoss as RelaxedSPOPlusLoss
+from dfl.losses.score_function import ScoreFunctionLoss as ScoreFunctionLoss
+from dfl.losses.smoothed_spo_plus import SmoothedSPOPlusLoss as SmoothedSPOPlusLoss
 from dfl.losses.spo_plus import SPOPlusLoss as SPOPlusLoss
 from dfl.losses.squared import SquaredLoss as SquaredLoss
 from dfl.losses.target import Target as Target
+from dfl.losses.weighted_likelihood import WeightedLikelihoodLoss as WeightedLikelihoodLoss
+from dfl.losses.weighted_sum import WeightedSumLoss as WeightedSumLoss
 
 __all__ = [
+    "AbsoluteLoss",
     "AbstractLoss",
+    "AbstractPoolLoss",
+    "BlackBoxLoss",
+    "ContrastiveMAPLoss",
+    "HuberLoss",
+    "IMLELoss",
+    "IdentityLoss",
+    "ListwiseRankingLoss",
+    "NoiseContrastiveLoss",
+    "PairwiseRankingLoss",
+    "PerturbationGradientLoss",
     "PerturbedFenchelYoungLoss",
+    "PerturbedRegretLoss",
+    "PointwiseRankingLoss",
+    "PreferenceLoss",
+    "RegularizedFenchelYoungLoss",
+    "RelaxedSPOPlusLoss",
     "SPOPlusLoss",
+    "ScoreFunctionLoss",
+    "SmoothedSPOPlusLoss",
     "SquaredLoss",
     "Target",
+    "WeightedLikelihoodLoss",
+    "WeightedSumLoss",
     "available",
+    "imitating",
     "make_loss",
 ]

@@ -3,101 +3,138 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal, final
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dfl import _bridge
 from dfl.exceptions import InvalidInputError, UnsupportedError
 from dfl.losses.target import Target
+from dfl.montecarlo.samples import WeightedSamples
 from dfl_solvers.oracle import Oracle, minimizing
+
+Reduction = Literal["mean", "sum", "none"]
 
 
 class AbstractLoss(nn.Module, ABC):
     """A surrogate of regret: model output and a ``Target`` in, one number per sample out.
 
     A leaf writes ``per_sample`` and declares in ``requires`` what it needs of the target
-    (``"costs"``, ``"decisions"``, ``"objectives"``) and of the oracle (``"program"``). A pair of
-    loss and oracle that cannot work is refused at construction.
+    (``"costs"``, ``"decisions"``, ``"objectives"``) and of the oracle (``"program"``: a matrix
+    form; ``"linear"``: an objective that is ``c.w`` and nothing else). A pair of loss and oracle
+    that cannot work is refused at construction. The loss of a policy requires ``"samples"`` alone:
+    its target is a ``WeightedSamples``, and it holds no oracle.
 
     Parameters
     ----------
-    oracle : Oracle
+    oracle : Oracle or None
         The oracle; for a maximizing one, outputs and costs change sign here, once, and
-        ``self.oracle`` is the minimizing oracle it wraps.
+        ``self.oracle`` is the minimizing oracle it wraps. None for the loss of a policy.
+
+    Attributes
+    ----------
+    generator : torch.Generator or None
+        Source of the randomness of a loss that samples; training seeds it.
 
     Raises
     ------
+    InvalidInputError
+        If the oracle is none, or is given to a loss that holds none.
     UnsupportedError
-        If the loss needs the matrix form of the problem and the oracle has none.
+        If the oracle lacks what the loss needs of it.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset()
     generator: torch.Generator | None = None
+    oracle: Oracle
+    _solved: list[Tensor] | None = None
 
-    def __init__(self, oracle: Oracle) -> None:
+    def __init__(self, oracle: Oracle | None) -> None:
         super().__init__()
-        if not hasattr(oracle, "solve"):
+        name = type(self).__name__
+        if "samples" in self.requires:
+            if oracle is not None:
+                raise InvalidInputError(f"{name} holds no oracle: got {oracle!r}, expected None")
+            self.sign = 1
+            return
+        if oracle is None or not hasattr(oracle, "solve"):
             raise InvalidInputError(
-                f"{type(self).__name__}: got oracle={oracle!r}, expected an object with a method "
-                "solve(costs), such as dfl_solvers.GridShortestPath(5, 5)"
+                f"{name}: got oracle={oracle!r}, expected an object with a method solve(costs), "
+                "such as dfl_solvers.GridShortestPath(5, 5)"
             )
-        self.oracle, self.sign = minimizing(oracle)
-        if "program" in self.requires and not hasattr(self.oracle, "program"):
+        held, self.sign = minimizing(oracle)
+        problem = type(held).__name__
+        if "program" in self.requires and not hasattr(held, "program"):
             raise UnsupportedError(
-                f"{type(self).__name__} does not go with {type(self.oracle).__name__}: it needs "
-                "the oracle's matrix form (a method program()), which this oracle does not have"
+                f"{name} does not go with {problem}: it needs the oracle's matrix form (a method "
+                "program()), which this oracle does not have"
             )
+        if "linear" in self.requires and not getattr(held, "linear_objective", True):
+            raise UnsupportedError(
+                f"{name} does not go with {problem}: it needs an objective that is c.w alone, and "
+                "this one has a part of its own"
+            )
+        self.oracle = held
 
     @abstractmethod
-    def per_sample(self, output: Tensor, target: Target) -> Tensor:
+    def per_sample(self, output: Tensor, target: Any) -> Tensor:
         """Loss (n,) of outputs (n, d) for a complete target, in the sense of minimization."""
 
     @final  # type: ignore[misc]
     def forward(
         self,
         output: Tensor,
-        target: Target,
-        reduction: Literal["mean", "sum", "none"] = "mean",
-    ) -> Tensor:
+        target: Any,
+        reduction: Reduction = "mean",
+        *,
+        return_decisions: bool = False,
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Loss of a batch.
 
         Parameters
         ----------
         output : Tensor of shape (n, d)
             Predicted costs (values, for a maximizing oracle).
-        target : Target
+        target : Target, or WeightedSamples for the loss of a policy
             The truth, in the same sense as ``output``.
         reduction : {"mean", "sum", "none"}, default="mean"
             How the n numbers are put together.
+        return_decisions : bool, default=False
+            Also return the decisions that the loss solved for.
 
         Returns
         -------
         Tensor
             A scalar, or of shape (n,) for ``reduction="none"``.
+        decisions : Tensor of shape (n, d) or (n, k, d), if ``return_decisions``
+            What the oracle answered in this call, without solving again: k decisions an instance
+            where a loss solves for k cost vectors. A loss that solves nothing, or holds losses that
+            do, gives the decisions of the outputs.
 
         Raises
         ------
         InvalidInputError
             If shapes differ or the target lacks what the loss needs.
         """
-        self._check(output, target)
+        self._check(output, target, reduction, return_decisions)
         if self.sign == -1:
             output, target = -output, target.negated()
+        self._solved = [] if return_decisions else None
         values = self.per_sample(output, self.complete(target))
         if reduction == "mean":
-            return values.mean()
-        if reduction == "sum":
-            return values.sum()
-        if reduction == "none":
+            values = values.mean()
+        elif reduction == "sum":
+            values = values.sum()
+        if not return_decisions:
             return values
-        raise InvalidInputError(
-            f"{type(self).__name__}: got reduction={reduction!r}, expected 'mean', 'sum' or 'none'"
-        )
+        solved, self._solved = self._solved, None
+        return values, solved[-1] if solved else self.solve(output, target.instance)[0]
 
-    @final
-    def complete(self, target: Target) -> Target:
+    def complete(self, target: Any) -> Any:
         """Fill in the optimal decisions and objectives that this loss needs and the target lacks.
 
         Parameters
@@ -110,10 +147,11 @@ class AbstractLoss(nn.Module, ABC):
         Target
             The same object if nothing is missing.
         """
+        if not self.requires & {"decisions", "objectives"}:
+            return target
         needs_decisions = "decisions" in self.requires and target.decisions is None
         needs_objectives = target.objectives is None and (
-            "objectives" in self.requires
-            or ("decisions" in self.requires and not self.linear_objective)
+            "objectives" in self.requires or not self.linear_objective
         )
         if target.costs is None or not (needs_decisions or needs_objectives):
             return target
@@ -122,7 +160,40 @@ class AbstractLoss(nn.Module, ABC):
             decisions, objectives = _bridge.solve(self.oracle, target.costs, target.instance)
         else:
             objectives = _bridge.evaluate(self.oracle, target.costs, decisions, target.instance)
-        return Target(target.costs, decisions, objectives, target.instance)
+        return replace(target, decisions=decisions, objectives=objectives)
+
+    def solve(
+        self, costs: Tensor, instance: Mapping[str, Any] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Solve in one call of the oracle, without gradient; for ``per_sample``.
+
+        Parameters
+        ----------
+        costs : Tensor of shape (n, d) or (n, k, d)
+            One cost vector an instance, or k.
+        instance : mapping of str to ndarray, optional
+            Per-instance data, each array with leading n.
+
+        Returns
+        -------
+        decisions : Tensor of the shape of ``costs``
+        objectives : Tensor of shape (n,) or (n, k)
+        """
+        shape = costs.shape
+        rows, instance = _flat(costs, instance)
+        decisions, objectives = _bridge.solve(self.oracle, rows, instance)
+        decisions, objectives = decisions.reshape(shape), objectives.reshape(shape[:-1])
+        if self._solved is not None:
+            self._solved.append(decisions)
+        return decisions, objectives
+
+    def evaluate(
+        self, costs: Tensor, decisions: Tensor, instance: Mapping[str, Any] | None = None
+    ) -> Tensor:
+        """Objectives (n, k) of k decisions (n, k, d) an instance, under costs (n, d)."""
+        rows, instance = _flat(decisions, instance)
+        costs = costs[:, None].expand_as(decisions).reshape(rows.shape)
+        return _bridge.evaluate(self.oracle, costs, rows, instance).reshape(decisions.shape[:-1])
 
     @property
     def linear_objective(self) -> bool:
@@ -137,8 +208,22 @@ class AbstractLoss(nn.Module, ABC):
         nothing = torch.zeros_like(decisions)
         return _bridge.evaluate(self.oracle, nothing, decisions, target.instance)
 
-    def _check(self, output: Tensor, target: Target) -> None:
+    def _check(self, output: Tensor, target: Any, reduction: str, return_decisions: bool) -> None:
         name = type(self).__name__
+        if reduction not in ("mean", "sum", "none"):
+            raise InvalidInputError(
+                f"{name}: got reduction={reduction!r}, expected 'mean', 'sum' or 'none'"
+            )
+        policy = "samples" in self.requires
+        found, expected = type(target), WeightedSamples if policy else Target
+        if found is not expected:
+            raise InvalidInputError(
+                f"{name}: got a target of type {found.__name__}, expected {expected.__name__}"
+            )
+        if policy:
+            if return_decisions:
+                raise InvalidInputError(f"{name} holds no oracle: it has no decisions to return")
+            return
         if output.ndim != 2:
             raise InvalidInputError(
                 f"{name}: got output of shape {tuple(output.shape)}, expected (n, d)"
@@ -150,17 +235,32 @@ class AbstractLoss(nn.Module, ABC):
                     f"{name}: got {part} of shape {tuple(value.shape)} in the target, "
                     f"expected {tuple(output.shape)}, the shape of the output"
                 )
-        for part in ("costs", "decisions"):
-            known = getattr(target, part) is not None or (
-                part == "decisions" and target.costs is not None
+        if "costs" in self.requires and target.costs is None:
+            raise InvalidInputError(
+                f"{name} needs costs, but the target holds none; losses that learn from decisions "
+                f"alone do not: {', '.join(_imitating())}"
             )
-            if part in self.requires and not known:
-                raise InvalidInputError(
-                    f"{name} needs {part}, but the target holds none; "
-                    + (
-                        "losses that learn from decisions alone, such as "
-                        "'perturbed-fenchel-young', do not"
-                        if part == "costs"
-                        else "pass costs or decisions"
-                    )
-                )
+        if "decisions" in self.requires and target.decisions is None and target.costs is None:
+            raise InvalidInputError(
+                f"{name} needs decisions, but the target holds none; pass costs or decisions"
+            )
+
+
+def _flat(
+    values: Tensor, instance: Mapping[str, Any] | None
+) -> tuple[Tensor, Mapping[str, Any] | None]:
+    """Return values (n, k, d) as rows, with the instance data of each; others as they are."""
+    if values.ndim == 2:
+        return values, instance
+    n, k, d = values.shape
+    if instance is not None:
+        instance = {name: np.repeat(value, k, axis=0) for name, value in instance.items()}
+    return values.reshape(n * k, d), instance
+
+
+def _imitating() -> list[str]:
+    """Names of the losses for which costs need not be known."""
+    # imported here, since the registry imports the leaves
+    from dfl.losses.registry import imitating
+
+    return [repr(name) for name in imitating()]

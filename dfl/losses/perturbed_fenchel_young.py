@@ -2,55 +2,61 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, final
+from typing import ClassVar, Literal, final
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from dfl import _bridge
-from dfl.exceptions import InvalidInputError
+from dfl.layers._samples import check_positive, check_samples
 from dfl.losses.base import AbstractLoss
 from dfl.losses.target import Target
+from dfl.montecarlo import noise_by_name
 from dfl_solvers.oracle import Oracle
 
 
 @final
 class PerturbedFenchelYoungLoss(AbstractLoss):
-    r"""Imitate decisions under Gaussian noise on the costs; true costs are not needed.
+    r"""Imitate decisions under noise on the costs; true costs are not needed.
 
     Use it when only good decisions were recorded, or when SPO+ is noisy. Each step costs
-    ``n_samples`` solves a sample.
+    ``n_samples`` solves a sample, in one call.
 
     Parameters
     ----------
     oracle : Oracle
         Any oracle.
     sigma : float, default=1.0
-        Standard deviation of the noise, in units of the costs it is added to (estimators scale
-        costs to a mean absolute value of one first).
+        Size (for normal noise, the standard deviation) of the noise, in units of the costs it is
+        added to (estimators scale costs to a mean absolute value of one first); for multiplicative
+        noise, of their logarithm.
     n_samples : int, default=1
         Number of noise draws per sample and step. The gradient is unbiased for any number.
+    noise : {"normal", "gumbel", "multiplicative"}, default="normal"
+        The law of the noise. ``"multiplicative"`` keeps the signs of the costs, for oracles that
+        need them; with ``"gumbel"`` the loss on a simplex is cross-entropy. See ``dfl.montecarlo``.
 
     Raises
     ------
     InvalidInputError
-        If ``sigma`` is not positive or ``n_samples`` is below one.
+        If ``sigma`` is not positive, ``n_samples`` is below one or the noise has no such law.
 
     Notes
     -----
-    With ``F(p) = E[min_w (p + sigma Z).w]`` and an observed decision w*::
+    For perturbed costs C, which have the mean p, with ``F(p) = E[min_w C.w]`` and an observed
+    decision w*::
 
-        l(p, w*) = p.w* - F(p)  =  E[(p + sigma Z).(w* - w*(p + sigma Z))]
+        l(p, w*) = p.w* - F(p)  =  E[C.(w* - w*(C))]
 
     up to the constant Omega(w*) of the Fenchel-Young loss; the right-hand form, which is what is
-    computed, is never negative in any draw. The gradient is ``w* - E[w*(p + sigma Z)]``. What the
+    computed, is never negative in any draw. For ``C = p + sigma Z`` the gradient is
+    ``w* - E[w*(C)]``; for ``C = p f``, with random factors f, it is ``E[f (w* - w*(C))]``. What the
     problem itself adds to the objective counts on both sides.
 
     References
     ----------
     Berthet et al., "Learning with Differentiable Perturbed Optimizers", NeurIPS 2020,
-    arXiv 2002.08676.
+    arXiv 2002.08676. Dalle et al., "Learning with Combinatorial Optimization Layers: a
+    Probabilistic Approach", 2022, arXiv 2207.13513, for multiplicative noise.
 
     Examples
     --------
@@ -64,34 +70,32 @@ class PerturbedFenchelYoungLoss(AbstractLoss):
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"decisions"})
+    generator: torch.Generator
 
-    def __init__(self, oracle: Oracle, sigma: float = 1.0, n_samples: int = 1) -> None:
+    def __init__(
+        self,
+        oracle: Oracle,
+        sigma: float = 1.0,
+        n_samples: int = 1,
+        noise: Literal["normal", "gumbel", "multiplicative"] = "normal",
+    ) -> None:
         super().__init__(oracle)
-        if not sigma > 0:
-            raise InvalidInputError(
-                f"PerturbedFenchelYoungLoss: got sigma={sigma}, expected a positive number"
-            )
-        if n_samples < 1:
-            raise InvalidInputError(
-                f"PerturbedFenchelYoungLoss: got n_samples={n_samples}, expected at least 1"
-            )
+        check_positive(self, sigma=sigma)
+        check_samples(self, n_samples)
         self.sigma = sigma
         self.n_samples = n_samples
+        self.noise = noise
+        self.law = noise_by_name(noise)
         self.generator = torch.Generator().manual_seed(0)
 
     def per_sample(self, output: Tensor, target: Target) -> Tensor:
         """Loss of each sample, shape (n,)."""
         n, d = output.shape
-        k = self.n_samples
-        noise = torch.randn((n, k, d), generator=self.generator, dtype=output.dtype)
-        perturbed = (output[:, None] + self.sigma * noise.to(output.device)).reshape(n * k, d)
-        instance = target.instance
-        if instance is not None:
-            instance = {name: np.repeat(value, k, axis=0) for name, value in instance.items()}
-        spoiled, objectives = _bridge.solve(self.oracle, perturbed, instance)
-        target_decisions = target.decisions.repeat_interleave(k, dim=0)
-        values = torch.linalg.vecdot(perturbed, target_decisions - spoiled)
+        noise = self.law.draw((n, self.n_samples, d), output, self.generator)
+        perturbed = self.law.perturb(output, noise, self.sigma)
+        spoiled, objectives = self.solve(perturbed, target.instance)
+        values = torch.linalg.vecdot(perturbed, target.decisions[:, None] - spoiled)
         if not self.linear_objective:
             own = objectives - torch.linalg.vecdot(perturbed.detach(), spoiled)
-            values = values + self.own_part(target).repeat_interleave(k) - own
-        return values.reshape(n, k).mean(1)
+            values = values + self.own_part(target)[:, None] - own
+        return values.mean(1)

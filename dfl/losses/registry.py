@@ -8,16 +8,52 @@ from collections.abc import Mapping
 from typing import Any
 
 from dfl.exceptions import InvalidInputError
+from dfl.losses.absolute import AbsoluteLoss
 from dfl.losses.base import AbstractLoss
+from dfl.losses.black_box import BlackBoxLoss
+from dfl.losses.contrastive_map import ContrastiveMAPLoss
+from dfl.losses.huber import HuberLoss
+from dfl.losses.identity import IdentityLoss
+from dfl.losses.imle import IMLELoss
+from dfl.losses.noise_contrastive import NoiseContrastiveLoss
+from dfl.losses.perturbation_gradient import PerturbationGradientLoss
 from dfl.losses.perturbed_fenchel_young import PerturbedFenchelYoungLoss
+from dfl.losses.perturbed_regret import PerturbedRegretLoss
+from dfl.losses.preference import PreferenceLoss
+from dfl.losses.ranking_listwise import ListwiseRankingLoss
+from dfl.losses.ranking_pairwise import PairwiseRankingLoss
+from dfl.losses.ranking_pointwise import PointwiseRankingLoss
+from dfl.losses.regularized_fenchel_young import RegularizedFenchelYoungLoss
+from dfl.losses.relaxed_spo_plus import RelaxedSPOPlusLoss
+from dfl.losses.score_function import ScoreFunctionLoss
+from dfl.losses.smoothed_spo_plus import SmoothedSPOPlusLoss
 from dfl.losses.spo_plus import SPOPlusLoss
 from dfl.losses.squared import SquaredLoss
+from dfl.losses.weighted_likelihood import WeightedLikelihoodLoss
 from dfl_solvers.oracle import Oracle
 
 LOSSES: dict[str, type[AbstractLoss]] = {
+    "absolute": AbsoluteLoss,
+    "black-box": BlackBoxLoss,
+    "contrastive-map": ContrastiveMAPLoss,
+    "huber": HuberLoss,
+    "identity": IdentityLoss,
+    "imle": IMLELoss,
+    "nce": NoiseContrastiveLoss,
+    "perturbation-gradient": PerturbationGradientLoss,
     "perturbed-fenchel-young": PerturbedFenchelYoungLoss,
+    "perturbed-regret": PerturbedRegretLoss,
+    "preference": PreferenceLoss,
+    "ranking-listwise": ListwiseRankingLoss,
+    "ranking-pairwise": PairwiseRankingLoss,
+    "ranking-pointwise": PointwiseRankingLoss,
+    "regularized-fenchel-young": RegularizedFenchelYoungLoss,
+    "relaxed-spo+": RelaxedSPOPlusLoss,
+    "score-function": ScoreFunctionLoss,
+    "smoothed-spo+": SmoothedSPOPlusLoss,
     "spo+": SPOPlusLoss,
     "squared": SquaredLoss,
+    "weighted-likelihood": WeightedLikelihoodLoss,
 }
 
 
@@ -27,14 +63,31 @@ def available() -> tuple[str, ...]:
     Examples
     --------
     >>> from dfl.losses import available
-    >>> available()
-    ('perturbed-fenchel-young', 'spo+', 'squared')
+    >>> "spo+" in available()
+    True
     """
-    return tuple(LOSSES)
+    return tuple(sorted(LOSSES))
+
+
+def imitating() -> tuple[str, ...]:
+    """Return the names of the losses that learn from good decisions alone, without their costs.
+
+    Examples
+    --------
+    >>> from dfl.losses import imitating
+    >>> "contrastive-map" in imitating(), "spo+" in imitating()
+    (True, False)
+    """
+    return tuple(
+        name
+        for name in available()
+        if "decisions" in LOSSES[name].requires
+        and not LOSSES[name].requires & {"costs", "objectives"}
+    )
 
 
 def make_loss(
-    name: str, oracle: Oracle, parameters: Mapping[str, Any] | None = None
+    name: str, oracle: Oracle | None, parameters: Mapping[str, Any] | None = None
 ) -> AbstractLoss:
     """Make a loss by its name, so that a string selects the method.
 
@@ -42,8 +95,8 @@ def make_loss(
     ----------
     name : str
         One of ``available()``.
-    oracle : Oracle
-        The oracle the loss holds.
+    oracle : Oracle or None
+        The oracle the loss holds; None for the losses of policies, which hold none.
     parameters : mapping, optional
         The loss's own parameters, such as ``{"sigma": 0.5}``.
 
@@ -63,11 +116,11 @@ def make_loss(
     --------
     >>> from dfl import make_loss
     >>> from dfl_solvers import Box
-    >>> make_loss("spo", Box())
+    >>> make_loss("spo", Box())  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    dfl_solvers.exceptions.InvalidInputError: got loss 'spo', expected one of: \
-perturbed-fenchel-young, spo+, squared; did you mean 'spo+'?
+    dfl_solvers.exceptions.InvalidInputError: got loss 'spo', expected one of: ...; did you mean \
+'spo+'?
     """
     if name not in LOSSES:
         near = difflib.get_close_matches(str(name), LOSSES, n=1)

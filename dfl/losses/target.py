@@ -27,6 +27,8 @@ class Target:
         Objectives of these decisions under the costs.
     instance : mapping of str to ndarray, optional
         Per-instance data of the oracle, each array with leading n.
+    pool : Tensor of shape (m, d), optional
+        Decisions that are feasible for every instance, which losses compare with the good ones.
 
     Examples
     --------
@@ -42,6 +44,7 @@ class Target:
     decisions: Tensor = None  # type: ignore[assignment]
     objectives: Tensor = None  # type: ignore[assignment]
     instance: Mapping[str, Any] | None = None
+    pool: Tensor | None = None
 
     def __len__(self) -> int:
         for part in (self.costs, self.decisions, self.objectives):
@@ -64,7 +67,8 @@ class Target:
 
     def to(self, dtype: torch.dtype) -> Target:
         """Return the same truth in another floating-point type."""
-        return self._map(lambda part: part.to(dtype), self.instance)
+        converted = self._map(lambda part: part.to(dtype), self.instance)
+        return converted if self.pool is None else replace(converted, pool=self.pool.to(dtype))
 
     def mask(self) -> Tensor | None:
         """Return which coordinates are real and not padding, (n, d) bool; None if all are."""
@@ -72,14 +76,23 @@ class Target:
             return None
         return torch.from_numpy(self.instance["mask"])
 
+    def mean(self, values: Tensor) -> Tensor:
+        """Return the mean (n,) of values (n, d) over the coordinates that are not padding."""
+        mask = self.mask()
+        if mask is None:
+            return values.mean(-1)
+        mask = mask.to(values.device)
+        return torch.where(mask, values, torch.zeros_like(values)).sum(-1) / mask.sum(-1)
+
     def _map(
         self, change: Callable[[Tensor], Tensor], instance: Mapping[str, Any] | None
     ) -> Target:
-        """Change every part that is present."""
+        """Change every part that is present; the pool is that of all instances."""
         costs, decisions, objectives = self.costs, self.decisions, self.objectives
         return Target(
             costs if costs is None else change(costs),
             decisions if decisions is None else change(decisions),
             objectives if objectives is None else change(objectives),
             instance,
+            self.pool,
         )

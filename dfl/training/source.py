@@ -16,11 +16,12 @@ class Source(Protocol):
     """Anything that yields batches of (input, target) for one epoch.
 
     A table of rows is a Source; a source may also use the model it is given to make its batches.
+    A third part of a batch, if there is one, is a tensor (n,) of the samples' weights.
     """
 
     def batches(
         self, model: nn.Module, generator: torch.Generator
-    ) -> Iterator[tuple[Tensor, Target]]:
+    ) -> Iterator[tuple[Tensor, Target] | tuple[Tensor, Target, Tensor]]:
         """Yield the batches of one epoch; all randomness comes from ``generator``."""
         ...
 
@@ -39,11 +40,14 @@ class TableSource:
         The truth of the same n instances.
     batch_size : int, default=32
         Rows per batch; the last batch of an epoch may be smaller.
+    weights : Tensor of shape (n,), optional
+        What each row counts; divided by their mean, so that equal weights change nothing.
 
     Raises
     ------
     InvalidInputError
-        If ``batch_size`` is below one.
+        If ``batch_size`` is below one, or the weights are not n finite numbers, none of them
+        negative and not all zero.
 
     Examples
     --------
@@ -55,20 +59,48 @@ class TableSource:
     [2, 2, 1]
     """
 
-    def __init__(self, inputs: Tensor, target: Target, batch_size: int = 32) -> None:
+    def __init__(
+        self, inputs: Tensor, target: Target, batch_size: int = 32, weights: Tensor | None = None
+    ) -> None:
         if batch_size < 1:
             raise InvalidInputError(f"got batch_size={batch_size!r}, expected at least 1")
         self.inputs = inputs
         self.target = target
         self.batch_size = batch_size
+        self.weights = None if weights is None else _normalized(weights, len(inputs))
+
+    def order(self, generator: torch.Generator) -> Tensor:
+        """Draw the order of the rows in one epoch."""
+        return torch.randperm(len(self.inputs), generator=generator)
 
     def batches(
         self, model: nn.Module, generator: torch.Generator
-    ) -> Iterator[tuple[Tensor, Target]]:
+    ) -> Iterator[tuple[Tensor, Target] | tuple[Tensor, Target, Tensor]]:
         """Yield every row once."""
         del model
-        order = torch.randperm(len(self.inputs), generator=generator)
+        order = self.order(generator)
         inputs, target = self.inputs[order], self.target.rows(order)
+        weights = None if self.weights is None else self.weights[order]
         for start in range(0, len(order), self.batch_size):
             rows = slice(start, start + self.batch_size)
-            yield inputs[rows], target.rows(rows)
+            if weights is None:
+                yield inputs[rows], target.rows(rows)
+            else:
+                yield inputs[rows], target.rows(rows), weights[rows]
+
+
+def _normalized(weights: Tensor, n: int) -> Tensor:
+    if weights.shape != (n,):
+        raise InvalidInputError(
+            f"got sample weights of shape {tuple(weights.shape)}, expected ({n},), one per row"
+        )
+    wrong = torch.nonzero(~((weights >= 0) & torch.isfinite(weights)))
+    if len(wrong):
+        i = int(wrong[0])
+        raise InvalidInputError(
+            f"got sample weight {float(weights[i])} at row {i}, expected finite numbers, "
+            "none of them negative"
+        )
+    if not weights.sum() > 0:
+        raise InvalidInputError("the sample weights are all zero")
+    return weights / weights.mean()

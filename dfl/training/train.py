@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -15,11 +17,15 @@ from tqdm.std import tqdm
 from dfl.exceptions import InvalidInputError, TrainingError
 from dfl.losses import AbstractLoss
 from dfl.training.checkpoint import Checkpoint, pack_optimizer, unpack_optimizer
+from dfl.training.epoch import AutogradEpoch, Diverged, Epoch, StopTraining
+from dfl.training.linear import LinearEpoch
 from dfl.training.optimizers import make_optimizer, make_schedule
 from dfl.training.source import Source
 
 # a checkpoint is written at most this often, since a small epoch takes milliseconds
 _SECONDS_BETWEEN_CHECKPOINTS = 2.0
+
+Callback = Callable[[dict[str, float]], bool | None]
 
 
 @final
@@ -47,12 +53,13 @@ def train(
     source: Source,
     *,
     max_iter: int = 100,
-    optimizer: str = "adam",
+    optimizer: str | torch.optim.Optimizer = "adam",
     learning_rate: float = 1e-2,
     schedule: str = "constant",
     monitor: Callable[[nn.Module], float] | None = None,
     patience: int | None = None,
     checkpoint: Checkpoint | None = None,
+    callbacks: Sequence[Callback] = (),
     progress: bool = False,
     seed: int = 0,
 ) -> TrainingResult:
@@ -68,8 +75,10 @@ def train(
         Yields the batches of an epoch.
     max_iter : int, default=100
         Number of epochs.
-    optimizer : {"adam", "adamw", "sgd"}, default="adam"
+    optimizer : {"adam", "adamw", "sgd"} or torch.optim.Optimizer, default="adam"
+        One of the model's parameters goes on from its own state.
     learning_rate : float, default=1e-2
+        Of an optimizer given by name.
     schedule : {"constant", "cosine", "plateau"}, default="constant"
         How the learning rate changes over the epochs; ``"plateau"`` needs a monitor.
     monitor : callable, optional
@@ -81,6 +90,9 @@ def train(
     checkpoint : Checkpoint, optional
         Where to keep the state; an existing one is resumed and gives the same weights as an
         unbroken run.
+    callbacks : sequence of callables, default=()
+        Each is called after each epoch with its entry of the history, to which it may add numbers;
+        training stops if one returns True.
     progress : bool, default=False
         Show a progress bar with the time left on the standard error stream.
     seed : int, default=0
@@ -98,6 +110,14 @@ def train(
     TrainingError
         If the loss becomes NaN or infinite, or the checkpoint belongs to another run.
 
+    Notes
+    -----
+    A linear layer is trained by compiled code where the loss has a closed form
+    (``value_and_gradient``), the rows come from a ``TableSource`` and the optimizer is one of the
+    three; anything else by autograd. The two do the same, up to rounding. ``StopTraining``, raised
+    by an oracle, say, ends training like the last epoch; the one that it interrupts is not in the
+    history.
+
     Examples
     --------
     >>> import torch
@@ -112,25 +132,25 @@ def train(
     (100, 3.0)
     """
     _check(max_iter, schedule, monitor, patience)
-    run = _Run(model, loss, optimizer, learning_rate, schedule, max_iter, seed)
+    run = _Run(model, loss, source, optimizer, learning_rate, schedule, max_iter, seed)
     if checkpoint is not None:
         run.resume(checkpoint)
-    if monitor is not None and not run.history:
-        run.judge(monitor, epoch=0)
     start = time.perf_counter() - (run.history[-1]["seconds"] if run.history else 0.0)
     written = time.perf_counter()
-    with tqdm(
-        total=max_iter, initial=len(run.history), desc="training", disable=not progress
-    ) as bar:
+    bar = tqdm(total=max_iter, initial=len(run.history), desc="training", disable=not progress)
+    with bar, contextlib.suppress(StopTraining):
+        if monitor is not None and not run.history:
+            run.judge(monitor, epoch=0)
         while not run.finished and len(run.history) < max_iter:
-            entry = run.epoch(source)
+            entry = run.epoch()
             entry["seconds"] = time.perf_counter() - start
             if monitor is not None:
                 entry["validation"] = run.judge(monitor, epoch=len(run.history) + 1)
                 run.finished = patience is not None and run.epochs_without_gain >= patience
             run.history.append(entry)
             run.advance(entry)
-            run.finished = run.finished or len(run.history) == max_iter
+            stops = [callback(entry) for callback in callbacks]
+            run.finished = run.finished or True in stops or len(run.history) == max_iter
             bar.set_postfix({k: f"{entry[k]:.4g}" for k in ("loss", "validation") if k in entry})
             bar.update()
             due = time.perf_counter() - written > _SECONDS_BETWEEN_CHECKPOINTS
@@ -162,18 +182,25 @@ class _Run:
         self,
         model: nn.Module,
         loss: AbstractLoss,
-        optimizer: str,
+        source: Source,
+        optimizer: str | torch.optim.Optimizer,
         learning_rate: float,
         schedule: str,
         max_iter: int,
         seed: int,
     ) -> None:
         self.model = model
-        self.parameters = list(model.parameters())
         self.loss = loss
-        self.optimizer = make_optimizer(optimizer, model, learning_rate)
+        self.source = source
+        if isinstance(optimizer, str):
+            optimizer = make_optimizer(optimizer, model, learning_rate)
+        self.optimizer = optimizer
         self.schedule = make_schedule(schedule, self.optimizer, max_iter)
         self.on_plateau = schedule == "plateau"
+        # a step without gradients changes nothing; schedules warn if there was none, and compiled
+        # steps are unknown to them
+        self.optimizer.zero_grad()
+        self.optimizer.step()
         self.generator = torch.Generator().manual_seed(seed)
         if loss.generator is not None:
             loss.generator.manual_seed(seed + 1)
@@ -183,29 +210,25 @@ class _Run:
         self.best_epoch: int | None = None
         self.finished = False
 
+    @functools.cached_property
+    def passage(self) -> Epoch:
+        """What runs epochs; made after a checkpoint is read, since it holds on to the state."""
+        parts = self.model, self.loss, self.source, self.optimizer
+        return LinearEpoch.of(*parts) or AutogradEpoch(*parts)
+
     @property
     def epochs_without_gain(self) -> int:
         return len(self.history) + 1 - (self.best_epoch or 0)
 
-    def epoch(self, source: Source) -> dict[str, float]:
+    def epoch(self) -> dict[str, float]:
         """Pass over the source once."""
         self.model.train()
-        total, count = 0.0, 0
-        for inputs, target in source.batches(self.model, self.generator):
-            for parameter in self.parameters:  # what zero_grad does, without its profiling
-                parameter.grad = None
-            output = self.model(inputs)
-            try:
-                value = self.loss(output, target)
-            except InvalidInputError:
-                # a diverged model surfaces as a NaN cost: say what really happened
-                self._check_finite(output.detach().sum().item())
-                raise
-            value.backward()
-            self.optimizer.step()
-            total += value.item() * len(inputs)
-            count += len(inputs)
-        self._check_finite(total)
+        try:
+            total, count = self.passage.run(self.generator)
+        except Diverged as error:
+            raise self._diverged(math.nan) from error
+        if not math.isfinite(total):
+            raise self._diverged(total)
         return {
             "epoch": len(self.history) + 1,
             "loss": total / max(count, 1),
@@ -271,10 +294,9 @@ class _Run:
         self.best_epoch = values["best_epoch"]
         self.finished = values["finished"]
 
-    def _check_finite(self, value: float) -> None:
-        if not math.isfinite(value):
-            rate = self.optimizer.param_groups[0]["lr"]
-            raise TrainingError(
-                f"the loss became {value} in epoch {len(self.history) + 1}; "
-                f"try a smaller learning_rate (got {rate:g})"
-            )
+    def _diverged(self, value: float) -> TrainingError:
+        rate = self.optimizer.param_groups[0]["lr"]
+        return TrainingError(
+            f"the loss became {value} in epoch {len(self.history) + 1}; "
+            f"try a smaller learning_rate (got {rate:g})"
+        )

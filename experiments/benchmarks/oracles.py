@@ -371,12 +371,11 @@ def ratio(number: float) -> str:
 
 def overhead() -> str:
     """Return what a call costs beyond the kernel at n = 1, in words."""
-    from dfl_solvers.kernels import bits
     from dfl_solvers.problems.shortest_path import _walk
 
     oracle = GridShortestPath(5, 5)
     costs = np.random.default_rng(0).uniform(1, 2, (1, 40))
-    decisions, objectives, seen = np.empty((1, 40)), np.empty(1), bits(costs)
+    decisions, objectives, status = np.empty((1, 40)), np.empty(1), np.empty(1, np.int8)
 
     def calls(function: Callable[[], Any]) -> float:
         times = []
@@ -388,7 +387,7 @@ def overhead() -> str:
         return 1e6 * statistics.median(times)
 
     whole = calls(lambda: oracle.solve(costs))
-    kernel = calls(lambda: _walk(0, 1, costs, *seen, decisions, objectives, 5, 5))
+    kernel = calls(lambda: _walk(0, 1, costs, decisions, objectives, status, 5, 5))
     return (
         f"One instance alone: a call of `GridShortestPath(5, 5).solve` takes {whole:.1f} "
         f"microseconds, {whole - kernel:.1f} more than its kernel."

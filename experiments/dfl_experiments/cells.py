@@ -16,7 +16,7 @@ from typing import Any, final
 from dfl.exceptions import DFLError
 
 # raise it when the meaning of a cell's content changes: older cells are then computed anew
-FORMAT = 1
+FORMAT = 2
 # a temporary file older than this was left by a process that is gone
 _STALE_SECONDS = 60.0
 

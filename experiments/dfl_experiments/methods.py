@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from dfl.exceptions import InvalidInputError
 from dfl_experiments.base import AbstractModel
 from dfl_experiments.problems.base import Fold
 
@@ -20,11 +21,15 @@ MINIMUM = "theoretical minimum"
 
 @dataclass(frozen=True)
 class Judgement:
-    """Regret (n,) of the decisions a method makes on the test table, and how it learned."""
+    """Regret (n,) of the decisions a method makes on the test table, and how it learned.
+
+    Seconds and solves are those of the fit that was kept, without the trials before.
+    """
 
     regret: Array
     seconds: float
     history: list[dict[str, float]] = field(default_factory=list)
+    solves: int = 0
 
 
 class AbstractMethod(AbstractModel):
@@ -75,11 +80,18 @@ class DecisionFocused(AbstractMethod):
     max_iter: PositiveInt = 100
     batch_size: PositiveInt = 32
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    learning_rate: PositiveFloat = 1e-2
+    learning_rate: PositiveFloat | Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = 1e-2
+    """Several: each is tried, and that with the smallest validation regret is kept."""
     schedule: Literal["constant", "cosine", "plateau"] = "constant"
     early_stopping: bool = True
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     n_iter_no_change: PositiveInt = 20
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The learning rates to try."""
+        rate = self.learning_rate
+        return rate if isinstance(rate, tuple) else (rate,)
 
     def check(self, oracle: Oracle) -> None:
         """Refuse an unknown loss, a wrong parameter, or a loss that the oracle does not suit."""
@@ -87,12 +99,21 @@ class DecisionFocused(AbstractMethod):
         from dfl_solvers.oracle import minimizing
 
         make_loss(self.loss, minimizing(oracle)[0], self.loss_parameters)
+        if len(self.rates) > 1 and not self.early_stopping:
+            raise InvalidInputError(
+                f"got {len(self.rates)} values of learning_rate with early_stopping=false, "
+                "expected one: they are compared by validation regret"
+            )
 
     def judge(self, fold: Fold, optimal: Array, seed: int) -> Judgement:
-        """Fit by this library."""
+        """Fit by this library, once for each learning rate."""
+        trials = [_judge(self._model(fold, seed, rate), fold, optimal) for rate in self.rates]
+        return min(trials, key=lambda trial: min(_validation(trial), default=0.0))
+
+    def _model(self, fold: Fold, seed: int, rate: float) -> Any:
         from dfl import DecisionFocusedRegressor
 
-        model = DecisionFocusedRegressor(
+        return DecisionFocusedRegressor(
             fold.training_oracle,
             self.loss,
             self.predictor,
@@ -100,14 +121,13 @@ class DecisionFocused(AbstractMethod):
             max_iter=self.max_iter,
             batch_size=self.batch_size,
             optimizer=self.optimizer,
-            learning_rate=self.learning_rate,
+            learning_rate=rate,
             schedule=self.schedule,
             early_stopping=self.early_stopping,
             validation_fraction=self.validation_fraction,
             n_iter_no_change=self.n_iter_no_change,
             random_state=seed,
         )
-        return _judge(model, fold, optimal)
 
 
 @final
@@ -149,7 +169,15 @@ def _judge(model: Any, fold: Fold, optimal: Array) -> Judgement:
     model.fit(train.X, train.y, groups=train.groups, instance=train.instance)
     seconds = time.perf_counter() - start
     regret = _regret(fold, test.wide(model.predict(test.X)), optimal)
-    return Judgement(regret, seconds, getattr(model, "history_", []))
+    budget = getattr(model, "budget_", None)
+    return Judgement(
+        regret, seconds, getattr(model, "history_", []), 0 if budget is None else budget.instances
+    )
+
+
+def _validation(trial: Judgement) -> list[float]:
+    """Return the validation regret of each epoch."""
+    return [epoch["validation"] for epoch in trial.history if "validation" in epoch]
 
 
 def _warm_up(fold: Fold) -> None:

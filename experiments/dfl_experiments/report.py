@@ -68,6 +68,7 @@ def tables(config: RunConfig, rows: Sequence[Row]) -> list[Table]:
         if base is not None:
             table.add_column(f"minus {base} [95 %]", justify="right", no_wrap=True)
         table.add_column("train, s", justify="right", no_wrap=True)
+        table.add_column("solves", justify="right", no_wrap=True)
         for metric in dict.fromkeys(row.metric for row in own):
             table.add_section()
             table.add_row(MEASURES[metric].label, style="bold")
@@ -75,7 +76,8 @@ def tables(config: RunConfig, rows: Sequence[Row]) -> list[Table]:
                 cells = [f"  {row.method}", _plus_minus(row.estimate)]
                 if base is not None:
                     cells.append("" if row.difference is None else _interval(row.difference))
-                table.add_row(*cells, f"{row.seconds:.2f}" if row.seconds else "")
+                table.add_row(*cells, f"{row.seconds:.2f}" if row.seconds else "",
+                              f"{row.solves:,.0f}" if row.solves else "")  # fmt: skip
         found.append(table)
     return found
 
@@ -117,13 +119,13 @@ def _csv(rows: Sequence[Row]) -> bytes:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(
         ["problem", "method", "metric", "mean", "low", "high", "difference", "difference_low",
-         "difference_high", "n_seeds", "n_instances", "interval", "seconds"]
+         "difference_high", "n_seeds", "n_instances", "interval", "seconds", "solves"]
     )  # fmt: skip
     for row in rows:
         difference = ("", "", "") if row.difference is None else row.difference
         writer.writerow(
             [row.problem, row.method, row.metric, *row.estimate, *difference, row.n_seeds,
-             row.n_instances, row.interval, row.seconds]
+             row.n_instances, row.interval, row.seconds, row.solves]
         )  # fmt: skip
     return buffer.getvalue().encode()
 

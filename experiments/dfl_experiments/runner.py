@@ -109,7 +109,8 @@ def compute(cell: Cell) -> dict[str, Any]:
     -------
     dict
         The cell's content with ``regret`` and ``optimal`` per test instance, ``sign`` (-1 if the
-        problem maximizes), ``seconds`` of training and ``history``, a list of epochs per fold.
+        problem maximizes), ``seconds`` of training, ``solves`` (instances that the oracle solved
+        meanwhile) and ``history``, a list of epochs per fold.
     """
     from dfl import metrics
     from dfl_solvers.oracle import minimizing
@@ -117,7 +118,7 @@ def compute(cell: Cell) -> dict[str, Any]:
     regret: list[float] = []
     optimal: list[float] = []
     history = []
-    seconds, sign = 0.0, 1
+    seconds, solves, sign = 0.0, 0, 1
     with _one_thread():
         for fold in cell.problem.folds(cell.seed):
             costs = fold.test.wide(fold.test.y)
@@ -126,6 +127,7 @@ def compute(cell: Cell) -> dict[str, Any]:
             regret += found.regret.tolist()
             optimal += best.tolist()
             seconds += found.seconds
+            solves += found.solves
             history.append([_rounded(epoch) for epoch in found.history])
             sign = minimizing(fold.oracle)[1]
     return {
@@ -135,6 +137,7 @@ def compute(cell: Cell) -> dict[str, Any]:
         "optimal": optimal,
         "sign": sign,
         "seconds": seconds,
+        "solves": solves,
         "history": [epochs for epochs in history if epochs],
     }
 

@@ -30,8 +30,8 @@ class Row:
         To least squares on the same data, with its 95 % interval; None where there is no other.
     interval : str
         How the two intervals came about.
-    seconds : float
-        Mean seconds of training.
+    seconds, solves : float
+        Mean seconds of training, and mean number of instances that the oracle solved in it.
     """
 
     problem: str
@@ -43,6 +43,7 @@ class Row:
     n_seeds: int
     n_instances: int
     seconds: float
+    solves: float
 
 
 def outcome(cell: Cell, content: Mapping[str, Any]) -> Outcome:
@@ -84,6 +85,7 @@ def tidy(config: RunConfig, results: Results) -> list[dict[str, Any]]:
                     "metric": metric,
                     "value": MEASURES[metric].value(found),
                     "seconds": content["seconds"],
+                    "solves": content["solves"],
                     **parameters,
                 }
             )
@@ -126,10 +128,8 @@ def _row(config: RunConfig, part: str, name: str, metric: str, results: Results)
         if common:
             mine = _mean([own[seed] for seed in common])
             difference = measure.bootstrap(mine, _mean(list(common.values())))
-    seconds = [
-        content["seconds"]
-        for cell, content in results
-        if cell.part == part and cell.method.name == name
+    contents = [
+        content for cell, content in results if cell.part == part and cell.method.name == name
     ]
     return Row(
         part,
@@ -140,7 +140,8 @@ def _row(config: RunConfig, part: str, name: str, metric: str, results: Results)
         interval,
         len(own),
         len(next(iter(own.values())).regret),
-        sum(seconds) / len(seconds),
+        sum(content["seconds"] for content in contents) / len(contents),
+        sum(content["solves"] for content in contents) / len(contents),
     )
 
 

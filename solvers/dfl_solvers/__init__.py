@@ -5,9 +5,9 @@ The face of the package is lazy: a name is imported when it is first used.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from dfl_solvers._lazy import lazy
 from dfl_solvers._version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dfl_solvers.oracle import Solution as Solution
     from dfl_solvers.oracle import Status as Status
     from dfl_solvers.oracle import minimizing as minimizing
+    from dfl_solvers.parallel import Parallel as Parallel
     from dfl_solvers.pool import Pool as Pool
     from dfl_solvers.pool import PoolCounts as PoolCounts
     from dfl_solvers.problems.assignment import Assignment as Assignment
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from dfl_solvers.serialization import oracle_to_dict as oracle_to_dict
     from dfl_solvers.serialization import save_oracle as save_oracle
     from dfl_solvers.testing import check_oracle as check_oracle
+    from dfl_solvers.with_backend import WithBackend as WithBackend
     from dfl_solvers.wrappers import Counting as Counting
     from dfl_solvers.wrappers import Counts as Counts
     from dfl_solvers.wrappers import FromCallable as FromCallable
@@ -81,6 +83,7 @@ _HOMES = {
     "Newsvendor": "problems.newsvendor",
     "NodeGridShortestPath": "problems.node_grid_shortest_path",
     "Oracle": "oracle",
+    "Parallel": "parallel",
     "Pool": "pool",
     "PoolCounts": "pool",
     "Portfolio": "problems.portfolio",
@@ -91,6 +94,7 @@ _HOMES = {
     "Status": "oracle",
     "TopK": "problems.top_k",
     "TravelingSalesman": "problems.traveling_salesman",
+    "WithBackend": "with_backend",
     "all_optima": "degeneracy",
     "check_oracle": "testing",
     "degeneracy_distance": "degeneracy",
@@ -125,6 +129,7 @@ __all__ = [
     "Newsvendor",
     "NodeGridShortestPath",
     "Oracle",
+    "Parallel",
     "Pool",
     "PoolCounts",
     "Portfolio",
@@ -135,6 +140,7 @@ __all__ = [
     "Status",
     "TopK",
     "TravelingSalesman",
+    "WithBackend",
     "__version__",
     "all_optima",
     "check_oracle",
@@ -146,12 +152,4 @@ __all__ = [
     "save_oracle",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'dfl_solvers' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"dfl_solvers.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy(__name__, _HOMES)

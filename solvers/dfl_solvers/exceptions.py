@@ -26,6 +26,10 @@ class SolverError(DFLError, RuntimeError):
     """A solver stopped without a decision, for a reason that is neither of the two above."""
 
 
+class LicenseError(SolverError):
+    """A commercial solver has no license for the model; the message says what to do."""
+
+
 class UnsupportedError(DFLError, ValueError):
     """Two parts do not fit together; the message names both and what is missing."""
 

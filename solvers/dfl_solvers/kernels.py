@@ -145,12 +145,12 @@ def run(compiled: Callable[..., None], n: int, *arrays: Any, serial: int = SERIA
         _stamped.add(compiled)
     threads = n_threads() if n >= serial else 1
     if threads == 1 or getattr(_inside, "worker", False):
-        _call(compiled, 0, n, arrays)
+        _call(compiled, 0, n, *arrays)
         return
     step = max(serial // 4, -(-n // (threads * _CHUNKS)), 1)
     bounds = [(lo, min(lo + step, n)) for lo in range(0, n, step)]
-    _call(compiled, *bounds[0], arrays)  # compiles, if need be, before the threads start
-    work = [_pool(threads).submit(_call, compiled, lo, hi, arrays) for lo, hi in bounds[1:]]
+    _call(compiled, *bounds[0], *arrays)  # compiles, if need be, before the threads start
+    work = [_pool(threads).submit(_call, compiled, lo, hi, *arrays) for lo, hi in bounds[1:]]
     for part in work:
         part.result()
 
@@ -188,12 +188,12 @@ def _available() -> int:
     return os.cpu_count() or 1
 
 
-def _call(compiled: Callable[..., None], lo: int, hi: int, arrays: tuple[Any, ...]) -> None:
+def _call(compiled: Callable[..., None], *arguments: Any) -> None:
     try:
-        compiled(lo, hi, *arrays)
+        compiled(*arguments)
     except OSError:
         # kernels touch no files: the cache could not be written, but the code is compiled now
-        compiled(lo, hi, *arrays)
+        compiled(*arguments)
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:

@@ -85,6 +85,13 @@ class Solution:
     objectives: Array
     status: Array
 
+    def __init__(self, decisions: Array, objectives: Array, status: Array) -> None:
+        # what a frozen class writes for itself takes twice as long, and small batches notice
+        fields = self.__dict__
+        fields["decisions"] = decisions
+        fields["objectives"] = objectives
+        fields["status"] = status
+
 
 @runtime_checkable
 class Oracle(Protocol):
@@ -121,8 +128,8 @@ class AbstractOracle(ABC):
     linear_objective : bool
         True if the objective is exactly ``c.w``; False if the problem adds a part of its own.
     marks_nonfinite : bool
-        True if ``_solve`` accepts any numbers and returns a Solution whose objective is NaN where a
-        cost is not finite. It spares large batches another pass over the costs.
+        True if ``_solve`` accepts any numbers and returns a Solution whose status is ``FAILED``
+        where a cost is not finite. It spares another pass over the costs.
     """
 
     n_costs: int | None = None
@@ -171,15 +178,15 @@ class AbstractOracle(ABC):
             return Solution(np.zeros_like(costs), np.zeros(0), np.zeros(0, dtype=np.int8))
         solved = self._solve(costs, instance)
         if isinstance(solved, Solution):
-            objectives = solved.objectives
-            if self.marks_nonfinite and np.count_nonzero(objectives != objectives):  # NaN
-                self._check_finite(costs)
-            self._raise_for(solved.status)
+            if np.count_nonzero(solved.status):  # seldom, and by far the fastest question
+                if self.marks_nonfinite:
+                    self._check_finite(costs)
+                self._raise_for(solved.status)
             return solved
         decisions, status = solved
         if isinstance(status, Status):
-            status = np.full(n, int(status), dtype=np.int8)
-        else:
+            status = np.full(n, status, np.int8) if status else np.zeros(n, np.int8)
+        elif np.count_nonzero(status):
             self._raise_for(status)
         return Solution(decisions, self._objective(costs, decisions, instance), status)
 
@@ -229,31 +236,30 @@ class AbstractOracle(ABC):
         return costs
 
     def _check_shape(self, costs: Array) -> Array:
-        name = type(self).__name__
         try:
             costs = np.asarray(costs)
             if costs.dtype.type not in self.dtypes:
                 costs = costs.astype(self.dtypes[0])
         except (TypeError, ValueError) as error:
             raise InvalidInputError(
-                f"{name}: costs cannot be read as an array of numbers: {error}"
+                f"{type(self).__name__}: costs cannot be read as an array of numbers: {error}"
             ) from error
         if costs.ndim != 2:
             hint = "; pass one cost vector c as c[None]" if costs.ndim == 1 else ""
             raise InvalidInputError(
-                f"{name}: got costs of shape {costs.shape}, expected (n, d){hint}"
+                f"{type(self).__name__}: got costs of shape {costs.shape}, expected (n, d){hint}"
             )
-        if self.n_costs is not None and costs.shape[1] != self.n_costs:
+        d = costs.shape[1]
+        if self.n_costs != d and self.n_costs is not None:
             raise InvalidInputError(
-                f"{name}: got {costs.shape[1]} costs per instance, expected {self.n_costs}"
+                f"{type(self).__name__}: got {d} costs per instance, expected {self.n_costs}"
             )
         return _plain(costs)
 
     def _check_finite(self, costs: Array) -> None:
         # the sum of squares is not finite whenever an entry is not, and far cheaper than asking all
         if costs.size <= _UNTHREADED:
-            flat = costs.ravel()
-            squares = np.vdot(flat, flat)
+            squares = np.vdot(costs, costs)
         else:
             with np.errstate(over="ignore", invalid="ignore"):
                 squares = np.vecdot(costs, costs).sum()
@@ -297,8 +303,6 @@ class AbstractOracle(ABC):
         return checked
 
     def _raise_for(self, status: Array) -> None:
-        if not np.count_nonzero(status):  # the common case, and by far the fastest question
-            return
         bad = np.flatnonzero(status > Status.FEASIBLE)
         if len(bad):
             first = Status(int(status[bad[0]]))
@@ -307,12 +311,11 @@ class AbstractOracle(ABC):
 
 
 def _plain(array: Array) -> Array:
-    """Return an array for which kernels are compiled already: contiguous, native, not read-only."""
+    """Return an array for which kernels are compiled already: native, contiguous, to be written."""
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
-    flags = array.flags
     # others are other types to Numba, which would compile each kernel again, for seconds
-    return array if flags.c_contiguous and flags.writeable else np.array(array, order="C")
+    return array if array.flags.carray else np.array(array, order="C")
 
 
 def negated(costs: Any) -> Array:

@@ -24,7 +24,9 @@ _WRAPPERS = {
     "Cached": "cached",
     "Counting": "wrappers",
     "Maximize": "wrappers",
+    "Parallel": "parallel",
     "Pool": "pool",
+    "WithBackend": "with_backend",
 }
 _VECTORS = ("row_lower", "row_upper", "lower", "upper", "integrality", "fixed_costs")
 
@@ -35,9 +37,9 @@ def save_oracle(oracle: Oracle, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     oracle : Oracle
-        A problem of this package, as it is or in ``Maximize``, ``Counting``, ``Cached`` or
-        ``Pool``. What wrappers have counted, cached or pooled is not saved, nor the folder of a
-        cache, which belongs to a machine.
+        A problem of this package, as it is or in ``Maximize``, ``Counting``, ``Cached``,
+        ``Parallel`` or ``Pool``. What wrappers have counted, cached or pooled is not saved, nor the
+        folder of a cache, which belongs to a machine.
     path : str or Path
         File to write; an old one is replaced in one step.
 

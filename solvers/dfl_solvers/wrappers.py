@@ -80,11 +80,15 @@ class Counts:
         Calls of ``solve``, and instances in them.
     seconds : float
         Time spent in the oracle.
+    interrupted : int
+        Instances whose status is ``FEASIBLE``: a limit on time or gap ended the solve before its
+        decision was proven optimal (or a ``Pool`` answered).
     """
 
     calls: int = 0
     instances: int = 0
     seconds: float = 0.0
+    interrupted: int = 0
 
 
 # one lock for all counters: an increment is rare against a solve, and a module-level lock pickles
@@ -93,7 +97,7 @@ _COUNTING = threading.Lock()
 
 @final
 class Counting:
-    """Count the calls, instances and seconds of another oracle; decisions are untouched.
+    """Count what another oracle solves, how long, and what was cut short; decisions are untouched.
 
     Parameters
     ----------
@@ -143,10 +147,13 @@ class Counting:
         start = time.perf_counter()
         solution = self.oracle.solve(costs, instance)
         elapsed = time.perf_counter() - start
+        # optimal is zero, and nothing worse than feasible comes this far
+        interrupted = int(np.count_nonzero(solution.status))
         with _COUNTING:
             self.counts.calls += 1
             self.counts.instances += len(solution.objectives)
             self.counts.seconds += elapsed
+            self.counts.interrupted += interrupted
         return solution
 
     def evaluate(self, costs: Array, decisions: Array, instance: Instance | None = None) -> Array:

@@ -32,6 +32,7 @@ from dfl_solvers import (
     Newsvendor,
     NodeGridShortestPath,
     Oracle,
+    Parallel,
     Pool,
     Portfolio,
     Program,
@@ -39,6 +40,7 @@ from dfl_solvers import (
     Simplex,
     TopK,
     TravelingSalesman,
+    WithBackend,
     check_oracle,
     minimizing,
 )
@@ -100,8 +102,11 @@ ORACLES: dict[str, Oracle] = {
     "traveling-salesman": TravelingSalesman(5),
     "maximize": Maximize(TopK(6, 2)),
     "cached": Cached(Maximize(TopK(6, 2))),
+    "parallel": Parallel(Maximize(TopK(6, 2))),
     "pool": Pool(TopK(6, 2), solve_ratio=1.0),
     "counting": Counting(Maximize(GridShortestPath(3, 3))),
+    "with-backend": WithBackend(Knapsack([[3.0, 4.0, 5.0, 6.0, 2.0]], [9.0])),
+    "with-backend-relaxed": WithBackend(MixedIntegerProgram(MAPPED), relaxed=True),
 }
 # there a cost below zero can make a cycle of negative cost, and then no path is the shortest
 NONNEGATIVE = {"graph-with-cycles", "node-grid"}
@@ -142,7 +147,8 @@ def test_repr_rebuilds(name: str) -> None:
 @every
 def test_any_number_of_threads_gives_the_same(name: str) -> None:
     oracle = ORACLES[name]
-    if name == "linear-program-highs" or isinstance(oracle, MixedIntegerProgram | FromCallable):
+    general = MixedIntegerProgram | FromCallable | WithBackend
+    if name == "linear-program-highs" or isinstance(oracle, general):
         pytest.skip("runs in the calling thread only")
     costs = draw(name, n=1100)
     try:

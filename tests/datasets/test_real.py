@@ -5,19 +5,23 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dfl import DecisionFocusedRegressor
 from dfl.datasets import (
     fetch_energy_prices,
+    fetch_scheduling_days,
     fetch_scheduling_instance,
     load_sp500,
     load_sp500_weekly,
 )
 from dfl.datasets.sp500 import weekly_decisions
 from dfl.exceptions import InvalidInputError, MissingDependencyError
+from dfl_solvers import EnergyScheduling, Parallel, Status
 
 
 @pytest.fixture
@@ -60,6 +64,63 @@ def test_scheduling_instances(energy_folder: Path, number: int, tasks: int, mach
     assert (relaxed <= exact + 1e-6 * np.abs(exact)).all()
     energy = (oracle.durations * oracle.powers).sum() / 2
     np.testing.assert_allclose(oracle.solve(prices).decisions.sum(1), energy)
+
+
+def test_scheduling_days(energy_folder: Path) -> None:
+    data = fetch_scheduling_days((6, 5), time_limit=0.05)
+    assert data.names[:2] == ["load6/day01", "load6/day02"]
+    assert (data.names[13:15], len(data.names)) == (["load6/day14", "load5/day01"], 28)
+    assert {name: values.shape for name, values in data.instance.items()} == {
+        "durations": (28, 30),
+        "earliest": (28, 30),
+        "latest": (28, 30),
+        "powers": (28, 30),
+        "usage": (28, 30, 1),
+        "capacities": (28, 5, 1),
+    }
+    assert (data.oracle.time_limit, data.oracle.durations.shape) == (0.05, (20,))
+    assert (np.count_nonzero(data.instance["durations"], axis=1) == [20] * 14 + [30] * 14).all()
+    # a group that is easy: the days alone, one by one, are the days of the batch
+    easy = fetch_scheduling_days((7,))
+    prices = fetch_energy_prices().y[: 48 * 14].reshape(14, 48)
+    found = easy.oracle.solve(prices, easy.instance)
+    with zipfile.ZipFile(energy_folder / "icon_energy.zip") as archive:
+        for i in (0, 5, 13):
+            text = archive.read(f"{easy.names[i]}.txt").decode()
+            own = EnergyScheduling.from_text(text).solve(prices[i : i + 1])
+            np.testing.assert_array_equal(found.decisions[i], own.decisions[0])
+    for loads in ((), (0,), (1, 9)):
+        with pytest.raises(InvalidInputError, match=r"got loads .*, expected some of the numbers"):
+            fetch_scheduling_days(loads)
+
+
+def test_every_real_day_has_a_schedule_within_the_limit(energy_folder: Path) -> None:
+    prices = fetch_energy_prices().y.reshape(-1, 48)
+    data = fetch_scheduling_days(range(1, 9), time_limit=0.05)
+    days = np.arange(112)
+    found = data.oracle.solve(prices[100 + 6 * days], data.instance)
+    assert set(found.status.tolist()) <= {Status.OPTIMAL, Status.FEASIBLE}
+    instance = data.instance
+    energy = (instance["durations"] * instance["powers"]).sum(1) / 2
+    np.testing.assert_allclose(found.decisions.sum(1), energy)
+
+
+def test_hard_days_train_to_the_end_and_say_what_was_cut_short(energy_folder: Path) -> None:
+    data = fetch_energy_prices()
+    rows = slice(48 * 20)
+    days = fetch_scheduling_days((6, 5), time_limit=0.05)
+    instance = {name: values[:20] for name, values in days.instance.items()}
+    estimator = DecisionFocusedRegressor(
+        Parallel(days.oracle), max_iter=2, batch_size=10, early_stopping=False, random_state=0
+    )
+    estimator.fit(data.X[rows], data.y[rows], groups=data.groups[rows], instance=instance)
+    assert len(estimator.history_) == 2
+    # the labels, and every instance in both epochs
+    assert estimator.budget_.instances == 60
+    assert 0 < estimator.budget_.interrupted < 60
+    planned = estimator.decide(data.X[rows], groups=data.groups[rows], instance=instance)
+    energy = (instance["durations"] * instance["powers"]).sum(1) / 2
+    np.testing.assert_allclose(np.reshape(planned, (20, 48)).sum(1), energy)
 
 
 def test_damaged_archives_are_refused(

@@ -133,7 +133,7 @@ def test_linear_coefficients_are_those_of_the_trained_module() -> None:
     data, (X, C), (X_test, _) = shortest_path(0)
     model = DecisionFocusedRegressor(data.oracle, max_iter=3, random_state=0).fit(X * 7 - 2, C)
     X_test = X_test * 7 - 2
-    scaled = torch.from_numpy(model._scaling.features(X_test)).float()
+    scaled = torch.from_numpy(model._scaling.features(X_test))
     by_module = model.predictor_(scaled).detach().numpy() * model._scaling.cost
     np.testing.assert_allclose(model.predict(X_test), by_module, rtol=1e-4, atol=1e-5)
 

@@ -13,8 +13,10 @@ from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 from dfl_solvers.backends.highs import HotProgram
 from dfl_solvers.exceptions import InfeasibleError, InvalidInputError, SolverError
-from dfl_solvers.oracle import Status
+from dfl_solvers.oracle import Solution, Status
+from dfl_solvers.problems import _schedule_search as search
 from dfl_solvers.problems import energy_scheduling as module
+from dfl_solvers.problems._load_file import stack
 from dfl_solvers.problems.energy_scheduling import EnergyScheduling
 
 
@@ -203,7 +205,8 @@ def test_too_hard_instances_go_to_the_general_solver(rng, monkeypatch):
     assert infeasible > 0
 
 
-def test_time_limit(monkeypatch):
+def hard_problem(**options):
+    """Forty tasks on three machines: nothing proves a schedule optimal in seconds."""
     rng = np.random.default_rng(1)
     n = 40
     oracle = EnergyScheduling(
@@ -213,19 +216,257 @@ def test_time_limit(monkeypatch):
         rng.uniform(10, 500, n),
         rng.integers(20, 80, (n, 1)),
         np.full((3, 1), 130),
-        time_limit=0.05,
+        **options,
     )
-    costs = rng.normal(50, 20, (1, 48))
-    monkeypatch.setattr(module, "_NODE_LIMIT", 5000)
+    return oracle, rng.normal(50, 20, (3, 48))
+
+
+def test_at_the_time_limit_there_is_a_feasible_schedule():
+    oracle, costs = hard_problem(time_limit=0.05)
     solution = oracle.solve(costs)
-    assert solution.status.tolist() == [Status.FEASIBLE]
-    np.testing.assert_allclose(
-        solution.decisions.sum(), (oracle.durations * oracle.powers).sum() / 2
-    )
-    assert solution.objectives[0] >= separable(oracle, costs[0])
-    monkeypatch.setattr(module, "_NODE_LIMIT", 10)
+    assert solution.status.tolist() == [Status.FEASIBLE] * 3
+    np.testing.assert_allclose(oracle.evaluate(costs, solution.decisions), solution.objectives)
+    for c, objective in zip(costs, solution.objectives, strict=True):
+        # good, not only feasible
+        bound = separable(oracle, c)
+        assert bound <= objective <= bound + 0.2 * abs(bound)
+
+
+def test_the_heuristic_keeps_to_windows_and_capacities(monkeypatch):
+    """Inserting is feasible wherever it says so, and improving never loses.
+
+    Run uncompiled: to compile the parts by themselves takes longer.
+    """
+    monkeypatch.setattr(search, "_STEPS", 200)
+    made = improved = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        oracle = random_problem(rng, n_tasks=9, n_machines=3, n_resources=1 + seed % 2)
+        day, costs = oracle._day, rng.normal(1, 2, 12)
+        n_starts = day.latest - day.durations - day.earliest + 1
+        price, starts = np.zeros((9, 12)), np.zeros((9, 12), np.int64)
+        free = np.zeros((*day.capacities.shape, 12))
+        search._prepare.py_func(
+            costs, day.durations, day.earliest, day.energy, n_starts, day.capacities,
+            price, starts, free,
+        )  # fmt: skip
+        at, on = np.zeros(9, np.int64), np.zeros(9, np.int64)
+        slack = 1e-9 * day.capacities
+        data = starts, n_starts, day.durations, day.usage, day.capacities, slack, day.order
+
+        def cost(at=at, on=on, day=day, costs=costs):
+            used, total = np.zeros((3, day.usage.shape[1], 12)), 0.0
+            for f, (t, m) in enumerate(zip(at, on, strict=True)):
+                end = t + day.durations[f]
+                assert day.earliest[f] <= t
+                assert end <= day.latest[f]
+                used[m, :, t:end] += day.usage[f][:, None]
+                total += day.energy[f] * costs[t:end].sum()
+            assert (used <= day.capacities[..., None]).all()
+            return total
+
+        if not search._insert_all.py_func(*data, free, at, on):
+            continue
+        made += 1
+        before = cost()
+        after = search._improve.py_func(price, *data, free, at, on)
+        assert after == pytest.approx(cost(), abs=1e-9)
+        assert after <= before + 1e-9
+        improved += after < before - 1e-9
+        optimum = oracle.solve(costs[None]).objectives[0]
+        assert after >= optimum - 1e-9
+    assert made > 10
+    assert improved > 3
+
+
+def test_a_later_limit_is_not_worse(monkeypatch):
+    """The clock is a counter here, so that the search does the same in every run."""
+    ticks = itertools.count()
+
+    class Clock:
+        @staticmethod
+        def perf_counter():
+            return next(ticks) * 0.01
+
+    monkeypatch.setattr(module, "time", Clock)
+    monkeypatch.setattr(module, "_WORTHWHILE", np.inf)
+    objectives = []
+    for limit in (0.01, 0.1, 1.0):
+        oracle, costs = hard_problem(time_limit=limit)
+        objectives.append(oracle.solve(costs).objectives)
+    assert (np.diff(objectives, axis=0) <= 1e-9).all()
+
+
+def test_the_clock_ends_with_the_proof(monkeypatch):
+    """A search in slices comes to the same optimum as one in one piece."""
+    monkeypatch.setattr(module, "EASY_NODES", 2)
+    monkeypatch.setattr(module, "_SLICE", 7)
+    rng = np.random.default_rng(3)
+    sliced = 0
+    for _ in range(12):
+        oracle = random_problem(rng, time_limit=1000.0)
+        free = EnergyScheduling(**{**oracle.parameters(), "time_limit": None})
+        costs = rng.normal(1, 2, (2, 12))
+        try:
+            expected = free.solve(costs)
+        except InfeasibleError:
+            with pytest.raises(InfeasibleError, match="instance 0"):
+                oracle.solve(costs)
+            continue
+        found = oracle.solve(costs)
+        assert found.status.tolist() == [Status.OPTIMAL] * 2
+        np.testing.assert_allclose(found.objectives, expected.objectives, rtol=1e-9)
+        sliced += 1
+    assert sliced > 4
+
+
+def test_general_solver_gets_the_time_that_is_left(monkeypatch):
+    """It may find less than there is already, or nothing, and then that is what counts."""
+    oracle, costs = hard_problem(time_limit=30.0)
+    monkeypatch.setattr(module, "_NODE_LIMIT", 6000)
+    limits = []
+
+    class Highs:
+        answer = np.inf, Status.FAILED
+
+        def __init__(self, program, time_limit):
+            assert program.integrality.all()
+            limits.append(time_limit)
+
+        def solve(self, costs):
+            objective, status = Highs.answer
+            return Solution(np.ones_like(costs), np.array([objective]), np.array([status]))
+
+    monkeypatch.setattr(module, "HotProgram", Highs)
+    before = oracle.solve(costs)
+    assert before.status.tolist() == [Status.FEASIBLE] * 3
+    assert all(20 < limit < 30 for limit in limits)
+    assert len(limits) == 3
+    Highs.answer = 1e9, Status.FEASIBLE
+    np.testing.assert_array_equal(oracle.solve(costs).decisions, before.decisions)
+    Highs.answer = -1e9, Status.OPTIMAL
+    better = oracle.solve(costs)
+    assert better.status.tolist() == [Status.OPTIMAL] * 3
+    np.testing.assert_array_equal(better.decisions, 1)
+
+
+def test_without_any_schedule_the_limit_is_named():
+    """Two tasks of 6 and of 4 fit two machines of 10 in one way, and 30 tasks hide that."""
+    n = 30
+    usage = np.random.default_rng(5).uniform(1, 9, (n, 1))
+    capacity = usage.sum() / 6 * 1.0001
+    oracle = EnergyScheduling(
+        np.full(n, 3), np.zeros(n), np.full(n, 3), np.ones(n), usage,
+        np.full((6, 1), capacity), 480, time_limit=0.05,
+    )  # fmt: skip
     with pytest.raises(SolverError, match=r"instance 0: no feasible decision .* time_limit=0.05"):
-        oracle.solve(costs)
+        oracle.solve(np.ones((1, 3)))
+
+
+def many_days(rng, n, **sizes):
+    """Feasible days of different numbers of tasks and machines, and their costs."""
+    days, costs = [], []
+    while len(days) < n:
+        size = {"n_tasks": rng.integers(1, 7), "n_machines": rng.integers(1, 4)} | sizes
+        day, c = random_problem(rng, **size), rng.normal(1, 2, 12)
+        if by_scipy(day, c).status == 0:
+            days.append(day)
+            costs.append(c)
+    return days, np.array(costs)
+
+
+FIELDS = ("durations", "earliest", "latest", "powers", "usage", "capacities")
+
+
+def stacked(days):
+    return {name: stack([getattr(day, name) for day in days]) for name in FIELDS}
+
+
+@pytest.mark.parametrize("relax", [False, True])
+@pytest.mark.parametrize("n_resources", [1, 2])
+def test_every_instance_has_a_day_of_its_own(rng, relax, n_resources):
+    days, costs = many_days(rng, 12, n_resources=n_resources)
+    rows = rng.integers(0, 12, 30)
+    instance = {name: values[rows] for name, values in stacked(days).items()}
+    oracle = EnergyScheduling(**{**days[0].parameters(), "relax": relax})
+    found = oracle.solve(costs[rows], instance)
+    for i, row in enumerate(rows):
+        own = EnergyScheduling(**{**days[row].parameters(), "relax": relax})
+        np.testing.assert_array_equal(found.decisions[i], own.solve(costs[[row]]).decisions[0])
+        assert found.objectives[i] == pytest.approx(by_scipy(own, costs[row]).fun, abs=1e-6)
+        program = oracle.program({name: values[i] for name, values in instance.items()})
+        assert (program.A != own.program().A).nnz == 0
+        assert (program.integrality != relax).all()
+    # by itself it is still the first day
+    np.testing.assert_array_equal(
+        oracle.solve(costs[:1]).decisions, oracle.solve(costs[:1], stacked(days[:1])).decisions
+    )
+
+
+def test_days_that_are_too_hard_go_to_the_general_solver(rng, monkeypatch):
+    monkeypatch.setattr(module, "_NODE_LIMIT", 3)
+    days, costs = many_days(rng, 8, n_tasks=6)
+    found = days[0].solve(costs, stacked(days))
+    assert (found.status == Status.OPTIMAL).all()
+    expected = [by_scipy(day, c).fun for day, c in zip(days, costs, strict=True)]
+    np.testing.assert_allclose(found.objectives, expected, rtol=1e-7)
+
+
+def test_part_of_a_day_may_differ(rng):
+    oracle = EnergyScheduling.from_text(TEXT)
+    costs = rng.normal(5, 2, (4, 12))
+    powers = rng.uniform(1, 9, (4, 2))
+    found = oracle.solve(costs, {"powers": powers})
+    for i in range(4):
+        own = EnergyScheduling(**{**oracle.parameters(), "powers": powers[i]})
+        np.testing.assert_array_equal(found.decisions[i], own.solve(costs[i : i + 1]).decisions[0])
+
+
+def test_more_days_than_are_kept(rng, monkeypatch):
+    monkeypatch.setattr(module, "_KEPT", 3)
+    oracle = EnergyScheduling.from_text(TEXT)
+    costs, powers = rng.normal(5, 2, (20, 12)), rng.uniform(1, 9, (20, 2))
+    first = oracle.solve(costs, {"powers": powers}).decisions
+    assert len(oracle._days) == 3
+    np.testing.assert_array_equal(oracle.solve(costs, {"powers": powers}).decisions, first)
+    copied = pickle.loads(pickle.dumps(oracle))  # noqa: S301
+    np.testing.assert_array_equal(copied.solve(costs, {"powers": powers}).decisions, first)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "message"),
+    [
+        ("durations", [2, 10], InfeasibleError, "instance 1: task 1 runs 10 slots, but its"),
+        ("durations", [0, 0], InvalidInputError, "instance 1: expected at least one task"),
+        ("durations", [2, 2.5], InvalidInputError, r"instance 1: got durations 2.5 of task 1"),
+        ("latest", [8, 13], InvalidInputError, "instance 1: task 1: got a window from 0 to 13"),
+        ("powers", [1, -1], InvalidInputError, r"instance 1: got powers -1.0 at \[1\]"),
+        ("usage", [[3], [7]], InfeasibleError, r"instance 1: task 1 uses \[7.0\], more than any"),
+    ],
+)
+def test_bad_days_are_named(name, value, error, message):
+    oracle = EnergyScheduling.from_text(TEXT)
+    good = np.asarray(getattr(oracle, name), dtype=float)
+    with pytest.raises(error, match=message):
+        oracle.solve(np.ones((2, 12)), {name: np.array([good, value])})
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("durations", (2,), r"instance 0: got durations of shape \(\), expected \(n,\)"),
+        ("powers", (2, 3), r"instance 0: got powers of shape \(3,\), expected \(2,\)"),
+        ("usage", (2, 2), r"instance 0: got usage of shape \(2,\), expected"),
+        ("capacities", (2, 2, 2), "instance 0: got usage of 1 resources, expected 2"),
+        ("capacities", (2, 2), r"instance 0: got capacities of shape \(2,\)"),
+        ("capacities", (3, 2, 1), "leading dimension of 2"),
+        ("tasks", (2, 2), "got instance data tasks, but this oracle knows: capacities"),
+    ],
+)
+def test_bad_shapes_of_days(name, shape, message):
+    oracle = EnergyScheduling.from_text(TEXT)
+    with pytest.raises(InvalidInputError, match=message):
+        oracle.solve(np.ones((2, 12)), {name: np.ones(shape)})
 
 
 TEXT = """120
@@ -255,6 +496,43 @@ def test_from_text_and_file(tmp_path):
     again = EnergyScheduling.from_file(path, relax=True, time_limit=2.0)
     assert (again.relax, again.time_limit) == (True, 2.0)
     np.testing.assert_array_equal(again.usage, oracle.usage)
+
+
+def test_from_files(tmp_path, rng):
+    smaller = TEXT.splitlines()
+    smaller = [*smaller[:2], "1", *smaller[3:5], "1", *smaller[8:10]]
+    texts = [TEXT, "\n".join(smaller), TEXT.replace("471.40", "10")]
+    paths = [tmp_path / f"day{i}.txt" for i in range(3)]
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text)
+    oracle, instance = EnergyScheduling.from_files(paths, time_limit=9.0)
+    assert oracle.time_limit == 9.0
+    assert instance["durations"].tolist() == [[2, 3], [2, 0], [2, 3]]
+    assert instance["capacities"].tolist() == [[[5], [6]], [[5], [0]], [[5], [6]]]
+    assert instance["powers"].tolist() == [[471.4, 426.43], [471.4, 0], [10, 426.43]]
+    costs = rng.normal(5, 2, (3, 12))
+    found = oracle.solve(costs, instance)
+    for i, path in enumerate(paths):
+        own = EnergyScheduling.from_file(path).solve(costs[i : i + 1])
+        np.testing.assert_array_equal(found.decisions[i], own.decisions[0])
+
+    with zipfile.ZipFile(tmp_path / "days.zip", "w") as archive:
+        for i, text in enumerate(texts):
+            archive.writestr(f"load/day{i}.txt", text)
+    with zipfile.ZipFile(tmp_path / "days.zip") as archive:
+        files = [zipfile.Path(archive, f"load/day{i}.txt") for i in range(3)]
+        _, again = EnergyScheduling.from_files(files)
+    for name, values in instance.items():
+        np.testing.assert_array_equal(again[name], values)
+
+    paths[1].write_text(TEXT.replace("120", "60", 1))
+    with pytest.raises(InvalidInputError, match=r"day1.txt: got slots of 60 minutes, expected 120"):
+        EnergyScheduling.from_files(paths)
+    paths[1].write_text(TEXT.replace("0 2 1 8", "0 9 1 8"))
+    with pytest.raises(InfeasibleError, match=r"day1.txt: EnergyScheduling: task 0 runs 9 slots"):
+        EnergyScheduling.from_files(paths)
+    with pytest.raises(InvalidInputError, match="got no file"):
+        EnergyScheduling.from_files([])
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_the_basis_is_kept():
     hot = HotProgram(simplex(30))
     costs = np.linspace(1, 2, 30)[None]
     hot.solve(costs)
-    highs = hot._own("hot", None)
+    highs = hot.model().highs
     before = highs.getInfo().simplex_iteration_count
     hot.solve(3 * costs)
     assert before > 0

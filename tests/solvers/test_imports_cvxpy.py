@@ -11,6 +11,7 @@ import highspy  # noqa: F401  (before CVXPY, which loads ortools)
 import numpy as np
 import pytest
 
+from dfl_solvers.backends.highs import HighsModel
 from dfl_solvers.exceptions import (
     InfeasibleError,
     InvalidInputError,
@@ -313,3 +314,33 @@ def test_large_costs_are_no_proof_of_anything(size: float) -> None:
     # small costs leave the known part, which is smallest in the middle
     expected = {1e-6: [1 / 3, 1 / 3, 1 / 3], 1.0: [0.0, 0.75, 0.25]}.get(size, [0.0, 1.0, 0.0])
     np.testing.assert_allclose(found.decisions, [expected], atol=1e-5)
+
+
+def test_linear_instances_share_one_model(
+    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    built = []
+    build = HighsModel.__init__
+
+    def counted(self: HighsModel, *data: Any) -> None:
+        built.append(self)
+        build(self, *data)
+
+    monkeypatch.setattr(HighsModel, "__init__", counted)
+    n, k, m = 12, 6, 4
+    A = rng.uniform(0, 1, (m, k))
+    x, c, b, d = cp.Variable(k), cp.Parameter(k), cp.Parameter(m), cp.Parameter(k)
+    problem = cp.Problem(cp.Minimize(c @ x + d @ x), [A @ x >= b, x >= 0, x <= 2])
+    oracle: Any = from_cvxpy(problem, {"c": c, "b": b, "d": d}, costs="c")
+    costs, known = rng.normal(size=(2, n, k))
+    sides = rng.uniform(0.2, 1.0, (n, m))
+    found = oracle.solve(costs, {"b": sides, "d": known})
+    assert len(built) == 1
+    for i in range(n):
+        c.value, b.value, d.value = costs[i], sides[i], known[i]
+        problem.solve(solver=cp.HIGHS)
+        assert found.objectives[i] == pytest.approx(problem.value)
+    evaluated = oracle.evaluate(costs, found.decisions, {"b": sides, "d": known})
+    np.testing.assert_allclose(evaluated, found.objectives, atol=1e-7)
+    oracle.solve(costs, {"b": sides, "d": known})
+    assert len(built) == 1

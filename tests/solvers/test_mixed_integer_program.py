@@ -196,7 +196,7 @@ def test_copies_after_use_solve_alike(rng, duplicate):
     expected = oracle.solve(costs)
     again = duplicate(oracle)
     np.testing.assert_allclose(again.solve(costs).objectives, expected.objectives)
-    assert again.parameters().keys() == {"model", "time_limit", "gap"}
+    assert again.parameters().keys() == {"model", "time_limit", "gap", "backend"}
     assert (again.time_limit, again.gap) == (60.0, 1e-6)
 
 

@@ -37,6 +37,7 @@ from dfl_solvers import (
     Simplex,
     TopK,
     TravelingSalesman,
+    WithBackend,
 )
 from dfl_solvers._archive import canonical
 from dfl_solvers.cached import Cached
@@ -101,6 +102,7 @@ ORACLES: dict[str, Oracle] = {
     "counting": Counting(Maximize(GridShortestPath(3, 3))),
     "cached": Cached(Maximize(Counting(Knapsack(WEIGHTS, np.full(3, 14.0)))), 10_000),
     "pool": Pool(Cached(TopK(6, 2)), 0.3, 20, 5),
+    "with-backend": WithBackend(Knapsack(WEIGHTS, np.full(3, 14.0)), "highs", 9.0, 1e-9),
 }
 every = pytest.mark.parametrize("name", ORACLES)
 

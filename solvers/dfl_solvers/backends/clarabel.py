@@ -1,12 +1,17 @@
-"""Convex quadratic and second-order cone programs, one at a time, by Clarabel."""
+"""By Clarabel: linear programs kept hot; quadratic and second-order cone programs one at a time."""
 
 from __future__ import annotations
+
+from typing import Any, final
 
 import clarabel
 import numpy as np
 import scipy.sparse as sp
 
+from dfl_solvers.backends._sides import Sides
+from dfl_solvers.backends.model import Bounds, bounds_of
 from dfl_solvers.oracle import Array, Status
+from dfl_solvers.program import Program
 
 _STATUS = {
     clarabel.SolverStatus.Solved: Status.OPTIMAL,
@@ -83,17 +88,96 @@ def solve_cone_program(
     if n_at_most:
         cones.append(clarabel.NonnegativeConeT(n_at_most))
     cones += [clarabel.SecondOrderConeT(size) for size in second_order]
-    settings = clarabel.DefaultSettings()
-    settings.verbose = False
-    settings.max_threads = 1
-    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
     solver = clarabel.DefaultSolver(
         sp.csc_matrix(sp.triu(P)),
         np.asarray(costs) / scale,
         sp.csc_matrix(A),
         np.asarray(b, dtype=float),
         cones,
-        settings,
+        _settings(tolerance),
     )
     solution = solver.solve()
     return np.array(solution.x), _STATUS.get(solution.status, Status.FAILED)
+
+
+@final
+class ClarabelModel:
+    """A linear program in Clarabel, which keeps its matrices from one solve to the next.
+
+    An interior point method: where many decisions are optimal it returns one between them, not a
+    vertex, and it is exact to about 1e-9. There is no warm start.
+
+    Parameters
+    ----------
+    program : Program
+        Without integer variables.
+    time_limit : float or None
+        Seconds per solve.
+    gap : float
+        Not used.
+    """
+
+    def __init__(self, program: Program, time_limit: float | None, gap: float) -> None:
+        del gap
+        self._matrix = sp.vstack([program.A, sp.eye_array(program.n_variables)], format="csr")
+        self._settings = settings = _settings(1e-9)
+        # both would keep the data from being updated
+        settings.presolve_enable = settings.chordal_decomposition_enable = False
+        if time_limit is not None:
+            settings.time_limit = time_limit
+        self._build(bounds_of(program))
+
+    def _build(self, bounds: Bounds) -> None:
+        self.bounds = bounds
+        self._sides = _sides(bounds)
+        n_equal, n_most, n_least = (len(side) for side in self._sides)
+        signs = np.repeat([1.0, 1.0, -1.0], [n_equal, n_most, n_least])
+        self._solver = clarabel.DefaultSolver(
+            sp.csc_matrix((self._matrix.shape[1],) * 2),
+            np.ones(self._matrix.shape[1]),
+            sp.csc_matrix(self._matrix[self._sides.rows] * signs[:, None]),
+            self._right(bounds),
+            [clarabel.ZeroConeT(n_equal), clarabel.NonnegativeConeT(n_most + n_least)],
+            self._settings,
+        )
+
+    def _right(self, bounds: Bounds) -> Array:
+        right = self._sides.right(*_ends(bounds))
+        right[len(right) - len(self._sides.at_least) :] *= -1.0
+        return right
+
+    def set_bounds(self, bounds: Bounds) -> None:
+        """Change bounds of rows and variables."""
+        if self._sides.agree(_sides(bounds)):
+            self.bounds = bounds
+            self._solver.update(b=self._right(bounds))
+        else:
+            self._build(bounds)
+
+    def solve(self, costs: Array, x: Array) -> Status:
+        """Minimize scaled costs (k,) and write x if there is a decision."""
+        # large costs would pass for a proof that there is no optimum
+        self._solver.update(q=costs / 1024)
+        solution = self._solver.solve()
+        status = _STATUS.get(solution.status, Status.FAILED)
+        if status <= Status.FEASIBLE:
+            x[:] = solution.x
+        return status
+
+
+def _ends(bounds: Bounds) -> tuple[Array, Array]:
+    """Return lower and upper bounds of rows and variables together."""
+    lower = np.concatenate([bounds.row_lower, bounds.lower])
+    return lower, np.concatenate([bounds.row_upper, bounds.upper])
+
+
+def _sides(bounds: Bounds) -> Sides:
+    return Sides.of(*_ends(bounds))
+
+
+def _settings(tolerance: float) -> Any:
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.max_threads = 1
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
+    return settings

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import threading
-from typing import Any, Protocol, final
+from typing import Any, final
 
 import highspy
 import numpy as np
 import scipy.sparse as sp
 
-from dfl_solvers.exceptions import InvalidInputError, SolverError
-from dfl_solvers.oracle import AbstractOracle, Array, Instance, Solution, Status
+from dfl_solvers.backends.hot_program import HotProgram as HotProgram
+from dfl_solvers.backends.model import Bounds, bounds_of, scaled
+from dfl_solvers.exceptions import SolverError
+from dfl_solvers.oracle import Array, Status
 from dfl_solvers.program import Program
 
 _Outcome = highspy.HighsModelStatus
@@ -19,226 +20,112 @@ _SOLVED = {_Outcome.kOptimal, _Outcome.kModelEmpty}
 _LIMITED = {_Outcome.kTimeLimit, _Outcome.kSolutionLimit, _Outcome.kInterrupt}
 # values of the option simplex_strategy
 _DUAL, _PRIMAL = 1, 4
-_RAY = {_Outcome.kUnbounded, _Outcome.kUnboundedOrInfeasible}
-# how far rounded integers may take a row past its bound, relative to the size of its terms
-_TOLERANCE = 1e-6
+_STATUS = {
+    _Outcome.kOptimal: Status.OPTIMAL,
+    _Outcome.kModelEmpty: Status.OPTIMAL,
+    _Outcome.kInfeasible: Status.INFEASIBLE,
+    _Outcome.kUnbounded: Status.UNBOUNDED,
+    _Outcome.kUnboundedOrInfeasible: Status.UNBOUNDED,
+}
+_CLEAR = _LIMITED | set(_STATUS)
+# solves after bounds have changed that try how to start
+_TRIALS = 6
 
 # a forked child has none of the threads that the parent's scheduler may have started
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=lambda: highspy.Highs.resetGlobalScheduler(False))
 
 
-class Backend(Protocol):
-    """What keeps a program ready for one batch of costs after another."""
-
-    program: Program
-    time_limit: float | None
-
-    def solve(self, costs: Array) -> Solution:
-        """Solve costs (n, d); where the status has no decision, the row is zero."""
-        ...
-
-    def fixed_part(self, decisions: Array, name: str) -> Array:
-        """Return the least ``fixed_costs.x`` (n,) over feasible x that give decisions (n, d)."""
-        ...
-
-
-class AbstractHighsOracle(AbstractOracle):
-    """Base of the oracles of one ``Program``; a leaf sets ``n_costs`` and ``_hot``."""
-
-    _hot: Backend
-
-    def program(self, instance: Instance | None = None) -> Program:
-        """Return the feasible set in matrix form; it is the same for every instance."""
-        return self._hot.program
-
-    def _solve(self, costs: Array, instance: Instance) -> Solution:
-        return self._hot.solve(costs)
-
-    def _objective(self, costs: Array, decisions: Array, instance: Instance) -> Array:
-        linear = super()._objective(costs, decisions, instance)
-        if self.linear_objective:
-            return linear
-        return linear + self._hot.fixed_part(decisions, type(self).__name__)
-
-    def _raise_for(self, status: Array) -> None:
-        failed = np.flatnonzero(status == Status.FAILED)
-        if len(failed) and self._hot.time_limit is not None:
-            raise SolverError(
-                f"{type(self).__name__}: instance {failed[0]}: no feasible decision was found "
-                f"within time_limit={self._hot.time_limit} seconds"
-            )
-        super()._raise_for(status)
-
-
 @final
-class HotProgram:
-    """A program whose HiGHS objects stay alive from one cost vector to the next, one per thread.
+class HighsModel:
+    """A program in HiGHS, kept hot.
 
-    Only costs change between instances, so the last basis stays primal feasible: a linear program
-    restarts from it by primal simplex without presolve. Copies and pickles start afresh.
+    Where only costs have changed since the last solve, its basis is primal feasible still, and a
+    linear program restarts by primal simplex without presolve. Where bounds have changed, dual
+    simplex starts from the last basis or, if that saves few steps, from none at all.
 
     Parameters
     ----------
     program : Program
-        The feasible set; solved as a mixed-integer program if a variable is an integer.
-    time_limit : float, optional
-        Seconds per instance. Default: none.
-    gap : float, default=0.0
+    time_limit : float or None
+        Seconds per solve.
+    gap : float
         Relative gap at which a mixed-integer solve may stop.
     """
 
-    def __init__(self, program: Program, time_limit: float | None = None, gap: float = 0.0) -> None:
-        if time_limit is not None and not time_limit > 0:
-            raise InvalidInputError(
-                f"got time_limit={time_limit}, expected positive seconds or None"
-            )
-        if not 0 <= gap < np.inf:
-            raise InvalidInputError(f"got gap={gap}, expected a relative gap of at least 0")
-        self.program = program
-        self.time_limit = time_limit
-        self.gap = gap
-        self._fixed = np.asarray(program.fixed_costs)
-        self._integers = np.flatnonzero(np.asarray(program.integrality)).astype(np.int32)
-        decision_map: Any = program.decision_map
-        self._to_decision = None if program.identity else decision_map.T
-        self._magnitudes = abs(program.A)
-        self._local = threading.local()
+    def __init__(self, program: Program, time_limit: float | None, gap: float) -> None:
+        self.bounds = bounds_of(program)
+        self.highs = _model(program, gap, primal=True)
+        self._time_limit = time_limit
+        self._mixed = bool(np.any(program.integrality))
+        m, k = program.A.shape
+        self._rows = np.arange(m, dtype=np.int32)
+        self._columns = np.arange(k, dtype=np.int32)
+        self._strategy = _PRIMAL
+        self._moved = False
+        # of solves after bounds have changed: how many, and steps from nothing and from a basis
+        self._trials, self._steps = 0, [0, 0]
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return HotProgram, (self.program, self.time_limit, self.gap)
+    def set_bounds(self, bounds: Bounds) -> None:
+        """Change bounds of rows and variables."""
+        rows, columns = self._rows, self._columns
+        self.highs.changeRowsBounds(len(rows), rows, bounds.row_lower, bounds.row_upper)
+        self.highs.changeColsBounds(len(columns), columns, bounds.lower, bounds.upper)
+        self.bounds = bounds
+        self._moved = True
 
-    def solve(self, costs: Array) -> Solution:
-        """Solve costs (n, d) one by one; where the status has no decision, the row is zero."""
-        objective = self.program.objective(costs)
-        x = np.zeros_like(objective)
-        status = np.empty(len(costs), dtype=np.int8)
-        highs = self._own("hot", self._build)
-        for i, row in enumerate(objective):
-            status[i] = self._solve_one(highs, row, x[i])
-            if status[i] == Status.INFEASIBLE:
-                # the feasible set does not depend on the costs
-                status[i:] = Status.INFEASIBLE
-                break
-        decisions = x if self._to_decision is None else x @ self._to_decision
-        return Solution(decisions, np.einsum("ij,ij->i", objective, x), status)
-
-    def fixed_part(self, decisions: Array, name: str) -> Array:
-        """Return the least ``fixed_costs.x`` (n,) over feasible x that give decisions (n, d).
-
-        Parameters
-        ----------
-        decisions : ndarray of shape (n, d)
-        name : str
-            Who asks, for the message.
-
-        Raises
-        ------
-        InvalidInputError
-            If no feasible variables give one of the decisions.
-        """
-        decisions = np.ascontiguousarray(decisions, dtype=np.float64)
-        if self._to_decision is None:
-            return decisions @ self._fixed
-        m = self.program.A.shape[0]
-        rows = np.arange(m, m + decisions.shape[1], dtype=np.int32)
-        highs = self._own("completion", self._build_completion)
-        parts = np.empty(len(decisions))
-        for i, row in enumerate(decisions):
-            highs.changeRowsBounds(len(rows), rows, row, row)
-            if _run(highs) not in _SOLVED:
-                highs.clearSolver()
-                raise InvalidInputError(
-                    f"{name}: the decision of instance {i} is not attainable: no feasible "
-                    "variables of the program give it"
-                )
-            parts[i] = self._fixed @ np.array(highs.allVariableValues())
-        return parts
-
-    def _solve_one(self, highs: Any, costs: Array, x: Array) -> Status:
-        """Solve for costs (k,) of the variables and write the solution to x."""
-        _set_costs(highs, costs)
-        if self.time_limit is not None:
+    def solve(self, costs: Array, x: Array) -> Status:
+        """Minimize scaled costs (k,) and write x if there is a decision."""
+        highs = self.highs
+        highs.changeColsCost(len(costs), self._columns, costs)
+        if self._time_limit is not None:
             # the clock of a HiGHS object runs on from solve to solve
-            highs.setOptionValue("time_limit", highs.getRunTime() + self.time_limit)
-        outcome = _run(highs)
-        if outcome in _SOLVED:
-            return Status.OPTIMAL if self._read(highs, x) else Status.FAILED
+            highs.setOptionValue("time_limit", highs.getRunTime() + self._time_limit)
+        if self._mixed:
+            outcome = _run(highs)
+        elif self._moved:
+            outcome = self._run_moved(costs)
+        else:
+            self._use(_PRIMAL)
+            outcome = _run(highs)
+        self._moved = False
+        if outcome not in _CLEAR:
+            # numerical trouble: once more, from nothing, and by the other simplex
+            highs.clearSolver()
+            self._use(_DUAL if self._strategy == _PRIMAL else _PRIMAL)
+            outcome = _run(highs)
+        status = _STATUS.get(outcome, Status.FAILED)
         if outcome in _LIMITED:
-            found = highs.getInfo().primal_solution_status == int(highspy.kSolutionStatusFeasible)
-            return Status.FEASIBLE if found and self._read(highs, x) else Status.FAILED
-        # what a failed solve leaves behind must not start the next one
-        highs.clearSolver()
-        if outcome == _Outcome.kInfeasible:
-            return Status.INFEASIBLE
-        if outcome in _RAY:
-            # with zero costs nothing is unbounded
-            _set_costs(highs, np.zeros_like(costs))
-            feasible = _run(highs) in _SOLVED
+            feasible = int(highspy.kSolutionStatusFeasible)
+            if highs.getInfo().primal_solution_status == feasible:
+                status = Status.FEASIBLE
+        if status <= Status.FEASIBLE:
+            x[:] = highs.allVariableValues()
+        elif outcome not in _LIMITED:
+            # what a failed solve leaves behind must not start the next one
             highs.clearSolver()
-            return Status.UNBOUNDED if feasible else Status.INFEASIBLE
-        # numerical trouble: once more, from nothing, and by the other simplex
-        highs.setOptionValue("simplex_strategy", _DUAL)
-        solved = _run(highs) in _SOLVED and self._read(highs, x)
-        highs.setOptionValue("simplex_strategy", _PRIMAL)
-        if not solved:
-            highs.clearSolver()
-        return Status.OPTIMAL if solved else Status.FAILED
+        return status
 
-    def _read(self, highs: Any, x: Array) -> bool:
-        """Write the solution to x with exact integers; False if that breaks a row."""
-        program, integers = self.program, self._integers
-        x[:] = np.clip(highs.allVariableValues(), program.lower, program.upper)
-        if not len(integers):
-            return True
-        x[integers] = np.round(x[integers])
-        if self._feasible(x):
-            return True
-        # an integer was off by the solver's tolerance: fix the integers, fit the rest to them
-        values = x[integers]
-        highs.changeColsBounds(len(integers), integers, values, values)
-        solved = _run(highs) in _SOLVED
-        if solved:
-            x[:] = np.clip(highs.allVariableValues(), program.lower, program.upper)
-            x[integers] = values
-        highs.changeColsBounds(
-            len(integers), integers, program.lower[integers], program.upper[integers]
-        )
-        return solved and self._feasible(x)
+    def _run_moved(self, costs: Array) -> Any:
+        """Run after bounds have changed; the first times, try by turns how to start."""
+        trial = self._trials < _TRIALS
+        warm = self._trials % 2 if trial else int(2 * self._steps[1] < self._steps[0])
+        dual = True
+        if not warm:
+            # without a basis, dual simplex needs a bound wherever a cost points
+            self.highs.clearSolver()
+            dual = not self.bounds.open_to(costs)
+        self._use(_DUAL if dual else _PRIMAL)
+        outcome = _run(self.highs)
+        if trial:
+            self._steps[warm] += self.highs.getInfo().simplex_iteration_count
+            self._trials += 1
+        return outcome
 
-    def _feasible(self, x: Array) -> bool:
-        program = self.program
-        rows = program.A @ x
-        slack = _TOLERANCE * (1.0 + self._magnitudes @ np.abs(x))
-        return bool(
-            (rows >= program.row_lower - slack).all() and (rows <= program.row_upper + slack).all()
-        )
-
-    def _own(self, key: str, build: Any) -> Any:
-        """Return this thread's own object, built on first use."""
-        objects = self._local.__dict__
-        if key not in objects:
-            objects[key] = build()
-        return objects[key]
-
-    def _build(self) -> Any:
-        return _model(self.program, self.gap, primal=True)
-
-    def _build_completion(self) -> Any:
-        program, d = self.program, self.program.n_costs
-        decision_map: Any = program.decision_map
-        extended = Program(
-            sp.vstack([program.A, decision_map]),
-            np.concatenate([program.row_lower, np.zeros(d)]),
-            np.concatenate([program.row_upper, np.zeros(d)]),
-            program.lower,
-            program.upper,
-            program.integrality,
-        )
-        # here the rows change and the costs stay, so the last basis stays dual feasible
-        highs = _model(extended, 0.0, primal=False)
-        _set_costs(highs, self._fixed)
-        return highs
+    def _use(self, strategy: int) -> None:
+        if strategy != self._strategy and not self._mixed:
+            self.highs.setOptionValue("simplex_strategy", strategy)
+            self._strategy = strategy
 
 
 def _model(program: Program, gap: float, primal: bool) -> Any:
@@ -273,14 +160,9 @@ def _model(program: Program, gap: float, primal: bool) -> Any:
 
 
 def _set_costs(highs: Any, costs: Array) -> None:
-    """Pass costs (k,) scaled by a power of two, since the tolerances of HiGHS are absolute.
-
-    The scaling is exact, so ties stay ties, and the largest cost is between 512 and 1024.
-    """
+    """Pass costs (k,), scaled."""
     k = len(costs)
-    exponent = np.frexp(np.abs(costs).max(initial=0.0))[1]
-    scaled = np.ldexp(costs, 10 - exponent)
-    highs.changeColsCost(k, np.arange(k, dtype=np.int32), scaled)
+    highs.changeColsCost(k, np.arange(k, dtype=np.int32), scaled(costs))
 
 
 def _run(highs: Any) -> Any:

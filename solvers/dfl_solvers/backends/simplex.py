@@ -10,9 +10,9 @@ import numpy as np
 from dfl_solvers.backends._bounded_simplex import approach, solve_all
 from dfl_solvers.backends._dictionary import Dictionary, Vertex, copy_of
 from dfl_solvers.backends._reduction import reduce
-from dfl_solvers.backends.highs import HotProgram
+from dfl_solvers.backends.hot_program import HotProgram
 from dfl_solvers.kernels import SLOW, run
-from dfl_solvers.oracle import Array, Solution, Status
+from dfl_solvers.oracle import Array, Instance, Solution, Status
 from dfl_solvers.program import Program
 
 # instances for each trial of the start from the optimum of the mean; at most _TRIALS of them
@@ -29,16 +29,15 @@ class SimplexProgram:
     Takes the place of ``HotProgram`` where the overhead of a general solver is most of its time.
     HiGHS finds a feasible vertex once. From there, or from the optimum for the mean costs of the
     batch where that is nearer, each instance is solved by the primal simplex method. An answer
-    counts if the dictionary of the first vertex proves it; HiGHS solves the rest. What a call
-    returns does not depend on earlier calls or on the number of threads.
+    counts if the dictionary of the first vertex proves it; HiGHS solves the rest, and instances
+    whose bounds differ. What a call returns does not depend on earlier calls or on the number of
+    threads.
 
     Parameters
     ----------
     program : Program
         The feasible set, without integer variables.
     """
-
-    time_limit: float | None = None
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -49,8 +48,11 @@ class SimplexProgram:
     def __reduce__(self) -> tuple[Any, ...]:
         return SimplexProgram, (self.program,)
 
-    def solve(self, costs: Array) -> Solution:
+    def solve(self, costs: Array, instance: Instance | None = None) -> Solution:
         """Solve costs (n, d); where the status has no decision, the row is zero."""
+        if instance:
+            # afresh, since the last basis of a shared object would decide between ties
+            return HotProgram(self.program).solve(costs, instance)
         if self._reduced is None:
             return self._highs.solve(costs)
         dictionary, start, lines = self._reduced
@@ -73,9 +75,11 @@ class SimplexProgram:
             self._ask_highs(costs, solution)
         return solution
 
-    def fixed_part(self, decisions: Array, name: str) -> Array:
+    def fixed_part(
+        self, decisions: Array, name: str, instance: Instance | None = None, first: int = 0
+    ) -> Array:
         """Return the least ``fixed_costs.x`` (n,) over feasible x that give decisions (n, d)."""
-        return self._highs.fixed_part(decisions, name)
+        return self._highs.fixed_part(decisions, name, instance, first)
 
     def _ask_highs(self, costs: Array, solution: Solution) -> None:
         """Solve what was not proved, in place; of what is unbounded, the first for all."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from dfl_solvers.exceptions import InvalidInputError, SolverError, UnsupportedError, import_optional
+from dfl_solvers.backends.gurobi import OPTIMAL, environment, gurobi
+from dfl_solvers.exceptions import InvalidInputError, UnsupportedError
 from dfl_solvers.oracle import Array, Status
-
-# Gurobi's code of an optimal solve, and two of its error codes
-OPTIMAL = 2
-_NO_LICENSE, _TOO_LARGE = 10009, 10010
 
 
 class Predicted(NamedTuple):
@@ -25,11 +21,6 @@ class Predicted(NamedTuple):
     matrix: sp.csr_array  # (d, k)
     offsets: Array  # (d,)
     replaced: Array  # positions of the variables whose own coefficients are predicted
-
-
-def gurobi() -> Any:
-    """Import gurobipy."""
-    return import_optional("gurobipy", "gurobi")
 
 
 def read_costs(model: Any, costs: Sequence[Any]) -> Predicted:
@@ -133,23 +124,6 @@ def refuse_matrix_form(model: Any, callback: Any) -> None:
         )
 
 
-def optimize(model: Any, callback: Any, name: str) -> None:
-    """Run Gurobi, and say clearly where it cannot."""
-    try:
-        model.optimize(callback)
-    except gurobi().GurobiError as error:
-        if error.errno == _TOO_LARGE:
-            raise SolverError(
-                f"{name}: the model has {model.NumVars} variables and {model.NumConstrs} "
-                "constraints, more than the size-limited license that comes with gurobipy allows "
-                "(2000 of each); install a full license, or let HiGHS solve the matrix form: "
-                "MixedIntegerProgram(oracle.program())"
-            ) from error
-        if error.errno == _NO_LICENSE:
-            raise SolverError(f"{name}: Gurobi has no valid license: {error}") from error
-        raise SolverError(f"{name}: Gurobi stopped with an error: {error}") from error
-
-
 def outcome(model: Any) -> Status:
     """Return how the last solve of the model ended."""
     GRB = gurobi().GRB
@@ -188,12 +162,6 @@ def restore(stored: tuple[bytes, bytes]) -> Any:
         files = Path(folder, "model.mps"), Path(folder, "parameters.prm")
         for file, content in zip(files, stored, strict=True):
             file.write_bytes(content)
-        model = gurobi().read(str(files[0]), env=_environment())
+        model = gurobi().read(str(files[0]), env=environment())
         model.read(str(files[1]))
     return model
-
-
-@functools.cache
-def _environment() -> Any:
-    """Return the silent environment of models that were stored; one, since licenses count them."""
-    return gurobi().Env(params={"OutputFlag": 0})

@@ -15,7 +15,7 @@ from dfl_solvers.wrappers import Maximize
 
 
 def general_oracle(program: Program) -> LinearProgram | MixedIntegerProgram:
-    """Return the general oracle of a program, by HiGHS."""
+    """Return the general oracle of a program."""
     if np.any(program.integrality):
         return MixedIntegerProgram(program)
     return LinearProgram(program)

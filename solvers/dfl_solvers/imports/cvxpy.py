@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, final
 
 import numpy as np
 
-# loaded before CVXPY, which loads ortools: HiGHS cannot be loaded after that
-from dfl_solvers.backends.highs import HotProgram
+from dfl_solvers.backends.batches import join, share_models
+
+# loaded before CVXPY, which loads ortools: it loads HiGHS, which cannot be loaded after that
+from dfl_solvers.backends.hot_program import HotProgram
 from dfl_solvers.exceptions import InvalidInputError, UnsupportedError, import_optional
 from dfl_solvers.imports._cone_form import ConeForm
 from dfl_solvers.imports._cone_solver import ConeSolver, known_value
@@ -152,6 +154,7 @@ class CvxpyOracle(AbstractOracle):
         self.maximizes = self.form.maximizes
         self.instance_fields = frozenset(predicted) - {self.costs}  # type: ignore[misc]
         self.linear_objective = not self.form.fixed_part()
+        self._hot: HotProgram | None = None  # what solved the last linear program
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CvxpyOracle:
         return self  # nothing in it changes
@@ -172,20 +175,26 @@ class CvxpyOracle(AbstractOracle):
         return self.form.program(instance or {}, None)
 
     def _solve(self, costs: Array, instance: Instance) -> Solution:
+        if self.form.linear:
+            runs = self._runs(len(costs), instance)
+            return join([hot.solve(costs[rows], changes) for rows, hot, changes in runs])
         if not instance:
             return self._solve_group(costs, {}, None)
-        alone = [self._solve_group(costs[i : i + 1], instance, i) for i in range(len(costs))]
-        return Solution(
-            np.concatenate([solution.decisions for solution in alone]),
-            np.concatenate([solution.objectives for solution in alone]),
-            np.concatenate([solution.status for solution in alone]),
-        )
+        return join([self._solve_group(costs[i : i + 1], instance, i) for i in range(len(costs))])
+
+    def _runs(self, n: int, instance: Instance) -> Iterator[tuple[slice, HotProgram, Instance]]:
+        """Yield rows of a batch whose linear programs differ in numbers that one model changes."""
+        if not instance:
+            yield slice(0, n), HotProgram(self.form.program({}, None)), {}
+            return
+        programs = (self.form.program(instance, i) for i in range(n))
+        for rows, hot, changes in share_models(programs, HotProgram, self._hot):
+            self._hot = hot
+            yield rows, hot, changes
 
     def _solve_group(self, costs: Array, instance: Instance, i: int | None) -> Solution:
         """Solve costs that share the data of instance i, or the default data."""
         form = self.form
-        if form.linear:
-            return HotProgram(form.program(instance, i)).solve(costs)
         data = form.data(instance, i)
         solver = ConeSolver(form, data)
         scale = np.abs(costs).max(axis=1, keepdims=True)
@@ -200,6 +209,12 @@ class CvxpyOracle(AbstractOracle):
         linear = super()._objective(costs, decisions, instance)
         if self.linear_objective:
             return linear
+        if self.form.linear:
+            alone = [
+                hot.fixed_part(decisions[rows], type(self).__name__, changes, rows.start)
+                for rows, hot, changes in self._runs(len(costs), instance)
+            ]
+            return linear + np.concatenate(alone)
         if not instance:
             return linear + self._known_part(decisions, {}, None)
         alone = [self._known_part(decisions[i : i + 1], instance, i) for i in range(len(decisions))]
@@ -208,8 +223,6 @@ class CvxpyOracle(AbstractOracle):
     def _known_part(self, decisions: Array, instance: Instance, i: int | None) -> Array:
         """Return the least known part (n,) over the feasible points with given decisions."""
         form, name = self.form, type(self).__name__
-        if form.linear:
-            return HotProgram(form.program(instance, i)).fixed_part(decisions, name)
         data, values = form.data(instance, i), decisions - form.offsets
         M = form.decision_map
         single = np.flatnonzero(np.diff(M.indptr) == 1)

@@ -9,6 +9,7 @@ from typing import Any, Literal, final
 
 import numpy as np
 
+from dfl_solvers.backends.gurobi import OPTIMAL, gurobi, optimize
 from dfl_solvers.exceptions import InvalidInputError, SolverError, UnsupportedError
 from dfl_solvers.imports import _gurobi_model as gurobi_model
 from dfl_solvers.imports._programs import affine_program
@@ -62,7 +63,7 @@ class GurobiOracle(AbstractOracle):
     ) -> None:
         if fixed not in ("keep", "drop"):
             raise InvalidInputError(f"from_gurobi: got fixed={fixed!r}, expected 'keep' or 'drop'")
-        gp = gurobi_model.gurobi()
+        gp = gurobi()
         if not isinstance(model, gp.Model):
             raise InvalidInputError(
                 f"from_gurobi: got a model of type {type(model).__name__}, expected gurobipy.Model"
@@ -110,7 +111,7 @@ class GurobiOracle(AbstractOracle):
                 self._touched_variables.Obj = row
                 if fresh:
                     self.model.reset(0)
-                gurobi_model.optimize(self.model, self.callback, name)
+                optimize(self.model, self.callback, name)
                 status[i] = self._outcome(i)
                 if status[i] <= Status.FEASIBLE:
                     x[i] = self._values()
@@ -119,7 +120,7 @@ class GurobiOracle(AbstractOracle):
 
     def _outcome(self, i: int) -> Status:
         """Return how the solve of instance i ended."""
-        if self.model.Status == gurobi_model.OPTIMAL:
+        if self.model.Status == OPTIMAL:
             return Status.OPTIMAL
         status = gurobi_model.outcome(self.model)
         ended = gurobi_model.status_name(self.model)
@@ -175,7 +176,7 @@ class GurobiOracle(AbstractOracle):
         try:
             for i, row in enumerate(values):
                 rows.RHS = row
-                gurobi_model.optimize(model, self.callback, name)
+                optimize(model, self.callback, name)
                 if self._outcome(i) > Status.FEASIBLE:
                     raise InvalidInputError(
                         f"{name}: the decision of instance {i} is not attainable: no feasible "
@@ -253,7 +254,7 @@ def _restore(stored: tuple[bytes, bytes], matrix: Any, offsets: Array) -> Gurobi
     """Return an oracle from its pickle; every cost is an expression, which keeps what is known."""
     model = gurobi_model.restore(stored)
     variables = np.array(model.getVars(), dtype=object)
-    expression = gurobi_model.gurobi().LinExpr
+    expression = gurobi().LinExpr
     costs = []
     for row, offset in zip(matrix, offsets, strict=True):
         cost = expression(row.data.tolist(), variables[row.indices].tolist())

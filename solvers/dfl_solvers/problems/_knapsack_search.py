@@ -6,6 +6,7 @@ import numpy as np
 
 from dfl_solvers.kernels import kernel, part
 from dfl_solvers.oracle import Array
+from dfl_solvers.problems._knapsack_halves import join
 from dfl_solvers.problems._knapsack_items import (
     ROUNDING,
     cut_of,
@@ -20,6 +21,8 @@ from dfl_solvers.problems._knapsack_relaxation import branch, fix, relax, reset,
 _PLAIN = 2000
 # nodes until the basis starts afresh: its inverse gathers rounding errors
 _REFRESH = 200
+# nodes until the search starts again from the root, now joining lists where it can
+_PATIENCE = 600
 
 
 @part
@@ -181,6 +184,9 @@ def relaxation_search(
         if nodes % _REFRESH == 0:
             reset(inverse, basis, row_of, k)
         nodes += 1
+        if nodes == _PATIENCE:
+            # what is known by now fixes more items at the root
+            depth = 0
         fixed, free = level_fixed[depth], level_free[depth, :m]
         taken = level_taken[depth]
         j = -1
@@ -198,7 +204,7 @@ def relaxation_search(
         if bound > cut:
             taken = fix(v, rows, fixed, k, free, taken, bound - cut, row_of, reduced)
             level_taken[depth] = taken
-            if nodes == 1:
+            if depth == 0:
                 k = _compress(v, rows, fixed, k, basis, row_of, at, core, base, inverse)
             done, got = _finish(
                 v, rows, fixed, k, free, taken, dual, found, step, few, chosen, p_items, p_value,
@@ -208,6 +214,12 @@ def relaxation_search(
                 found = got
                 cut = cut_of(found, step)
                 _record(best, base, core, chosen, n, k)
+            if not done and nodes >= _PATIENCE:
+                done, got = join(v, rows, fixed, k, free, taken, dual, found, step, chosen)
+                if got > found:
+                    found = got
+                    cut = cut_of(found, step)
+                    _record(best, base, core, chosen, n, k)
             if not done:
                 j, first = branch(basis, primal, fixed, k)
         if j < 0:

@@ -1,10 +1,71 @@
-"""The lines of a load file of the ICON challenge."""
+"""Load files of the ICON challenge: one as parameters, many as instance data."""
 
 from __future__ import annotations
 
-from typing import final
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, final
+
+import numpy as np
 
 from dfl_solvers.exceptions import InvalidInputError
+from dfl_solvers.oracle import Array
+
+
+class Readable(Protocol):
+    """A file that is not on the disk by itself, such as a ``zipfile.Path``."""
+
+    def read_text(self, encoding: str) -> str:
+        """Return the content."""
+        ...
+
+
+def read_text(file: str | os.PathLike[str] | Readable) -> str:
+    """Return the content of a file on the disk or in an archive."""
+    readable = file if hasattr(file, "read_text") else Path(file)
+    try:
+        return readable.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"not a text file: {error}") from error
+
+
+def parse(text: str) -> dict[str, Any]:
+    """Return what a load file says, by the names of the parameters of ``EnergyScheduling``."""
+    lines = Lines(text)
+    slot_minutes, n_resources, n_machines = (
+        lines.count(what)
+        for what in ("minutes of a slot", "number of resources", "number of machines")
+    )
+    capacities = []
+    for _ in range(n_machines):
+        lines.numbers(4, "a machine: id, idle, up and down cost")
+        capacities.append(lines.numbers(n_resources, "the capacities of a machine"))
+    n_tasks = lines.count("number of tasks")
+    tasks, usage = [], []
+    for _ in range(n_tasks):
+        tasks.append(lines.numbers(5, "a task: id, duration, earliest, latest and power"))
+        usage.append(lines.numbers(n_resources, "the usages of a task"))
+    lines.end()
+    _, durations, earliest, latest, powers = np.array(tasks).T
+    return {
+        "durations": durations,
+        "earliest": earliest,
+        "latest": latest,
+        "powers": powers,
+        "usage": usage,
+        "capacities": capacities,
+        "slot_minutes": slot_minutes,
+    }
+
+
+def stack(arrays: Sequence[Array]) -> Array:
+    """Stack arrays of different lengths, the short ones padded with zeros."""
+    shape = np.max([array.shape for array in arrays], axis=0)
+    stacked = np.zeros((len(arrays), *shape), dtype=arrays[0].dtype)
+    for i, array in enumerate(arrays):
+        stacked[i][tuple(map(slice, array.shape))] = array
+    return stacked
 
 
 @final

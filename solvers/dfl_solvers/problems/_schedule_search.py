@@ -1,4 +1,4 @@
-"""Branch and bound for schedules, compiled."""
+"""Branch and bound for schedules, compiled, with a heuristic for those that take long."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ from dfl_solvers.oracle import Array, Status
 # compiled code takes plain numbers
 _OPTIMAL, _FEASIBLE = int(Status.OPTIMAL), int(Status.FEASIBLE)
 _INFEASIBLE, _FAILED = int(Status.INFEASIBLE), int(Status.FAILED)
+
+# nodes that settle ordinary days, in some milliseconds; the heuristic helps the others
+EASY_NODES = 5000
+# greedy schedules from other orders before the heuristic gives up, and its steps of improvement
+_ATTEMPTS = 200
+_STEPS = 2000
+# a fixed generator: the same costs have the same schedule in every batch, thread and process
+_SEED, _FACTOR, _ADDEND, _MODULUS = 1, 1103515245, 12345, 1 << 31
 
 
 @part
@@ -39,8 +47,355 @@ def _take(free: Array, usage: Array, m: int, f: int, t: int, duration: int, sign
             free[m, r, k] -= sign * usage[f, r]
 
 
+@part
+def _prepare(
+    costs: Array,
+    durations: Array,
+    earliest: Array,
+    energy: Array,
+    n_starts: Array,
+    capacities: Array,
+    price: Array,
+    starts: Array,
+    free: Array,
+) -> float:
+    """Price every start, sort starts by price, empty the machines; return the size of prices."""
+    size = 0.0
+    for f in range(len(durations)):
+        window = 0.0
+        for k in range(earliest[f], earliest[f] + durations[f]):
+            window += costs[k]
+        for i in range(n_starts[f]):
+            t = earliest[f] + i
+            if i > 0:
+                window += costs[t + durations[f] - 1] - costs[t - 1]
+            price[f, t] = energy[f] * window
+            size += abs(price[f, t])
+            j = i
+            while j > 0 and price[f, starts[f, j - 1]] > price[f, t]:
+                starts[f, j] = starts[f, j - 1]
+                j -= 1
+            starts[f, j] = t
+    _empty(free, capacities)
+    return size
+
+
+@part
+def _empty(free: Array, capacities: Array) -> None:
+    """Free all machines."""
+    for m in range(capacities.shape[0]):
+        for r in range(capacities.shape[1]):
+            free[m, r, :] = capacities[m, r]
+
+
+@part
+def _explore(
+    price: Array,
+    starts: Array,
+    n_starts: Array,
+    durations: Array,
+    usage: Array,
+    slack: Array,
+    order: Array,
+    free: Array,
+    spent: Array,
+    rest: Array,
+    choice: Array,
+    machine: Array,
+    position: Array,
+    at: Array,
+    on: Array,
+    best: float,
+    tolerance: float,
+    node_limit: int,
+) -> float:
+    """Go on from a position for so many nodes; return the objective of the best schedule so far.
+
+    Depth first over the tasks in the given order, each task's starts from the cheapest. Position is
+    the depth, below zero where all is explored, and whether that depth is being entered. The best
+    schedule is in ``at`` (starts) and ``on`` (machines).
+    """
+    n_tasks, n_machines = len(order), len(slack)
+    depth = position[0]
+    entering = position[1] == 1
+    nodes = 0
+    while depth >= 0:
+        if depth == n_tasks:
+            # only what is cheaper than the best comes this far
+            best = spent[depth]
+            for j in range(n_tasks):
+                at[order[j]] = starts[order[j], choice[j]]
+                on[order[j]] = machine[j]
+            depth -= 1
+            entering = False
+            continue
+        f = order[depth]
+        if entering:
+            if nodes >= node_limit:
+                break
+            nodes += 1
+            choice[depth] = 0
+            machine[depth] = -1
+            bound = 0.0
+            for j in range(depth + 1, n_tasks):
+                g = order[j]
+                cheapest = np.inf
+                for i in range(n_starts[g]):
+                    t = starts[g, i]
+                    for m in range(n_machines):
+                        if _room(free, slack, usage, m, g, t, durations[g]):
+                            cheapest = price[g, t]
+                            break
+                    if cheapest < np.inf:
+                        break
+                bound += cheapest
+                if bound == np.inf:
+                    break
+            rest[depth] = bound
+        else:
+            _take(free, usage, machine[depth], f, starts[f, choice[depth]], durations[f], -1.0)
+        i = choice[depth]
+        m = machine[depth] + 1
+        found = False
+        while i < n_starts[f]:
+            t = starts[f, i]
+            if not spent[depth] + price[f, t] + rest[depth] < best - tolerance:
+                break
+            while m < n_machines and not (
+                _room(free, slack, usage, m, f, t, durations[f]) and _first(free, m)
+            ):
+                m += 1
+            if m < n_machines:
+                found = True
+                break
+            i += 1
+            m = 0
+        if not found:
+            depth -= 1
+            entering = False
+            continue
+        choice[depth] = i
+        machine[depth] = m
+        _take(free, usage, m, f, t, durations[f], 1.0)
+        spent[depth + 1] = spent[depth] + price[f, t]
+        depth += 1
+        entering = True
+    position[0] = depth
+    position[1] = entering
+    return best
+
+
+@part
+def _cheapest(
+    starts: Array,
+    n_starts: Array,
+    durations: Array,
+    usage: Array,
+    slack: Array,
+    free: Array,
+    f: int,
+    shift: int,
+) -> tuple[int, int]:
+    """Return the cheapest start of task f for which a machine has room, and the machine; or -1."""
+    n_machines = len(slack)
+    for i in range(n_starts[f]):
+        t = starts[f, i]
+        for j in range(n_machines):
+            m = (j + shift) % n_machines
+            if _room(free, slack, usage, m, f, t, durations[f]):
+                return t, m
+    return -1, -1
+
+
+@part
+def _insert_all(
+    starts: Array,
+    n_starts: Array,
+    durations: Array,
+    usage: Array,
+    capacities: Array,
+    slack: Array,
+    order: Array,
+    free: Array,
+    at: Array,
+    on: Array,
+) -> bool:
+    """Insert the tasks one after another; one that finds no room comes first the next time."""
+    sequence = order.copy()
+    for _ in range(_ATTEMPTS):
+        _empty(free, capacities)
+        complete = True
+        for j in range(len(sequence)):
+            f = sequence[j]
+            t, m = _cheapest(starts, n_starts, durations, usage, slack, free, f, 0)
+            if t < 0:
+                sequence[1 : j + 1] = sequence[:j].copy()
+                sequence[0] = f
+                complete = False
+                break
+            at[f], on[f] = t, m
+            _take(free, usage, m, f, t, durations[f], 1.0)
+        if complete:
+            return True
+    return False
+
+
+@part
+def _improve(
+    price: Array,
+    starts: Array,
+    n_starts: Array,
+    durations: Array,
+    usage: Array,
+    capacities: Array,
+    slack: Array,
+    order: Array,
+    free: Array,
+    at: Array,
+    on: Array,
+) -> float:
+    """Take a few tasks out and insert them anew, many times; return the objective.
+
+    What costs no more is kept, so that the schedule wanders among equally good ones.
+    """
+    n_tasks, n_machines = len(order), len(slack)
+    _empty(free, capacities)
+    for f in order:
+        _take(free, usage, on[f], f, at[f], durations[f], 1.0)
+    deck = order.copy()
+    before_at = np.empty(4, np.int64)
+    before_on = np.empty(4, np.int64)
+    number = _SEED
+    for _ in range(_STEPS):
+        number = (number * _FACTOR + _ADDEND) % _MODULUS
+        size = min(n_tasks, 2 + (number >> 16) % 3)
+        change = 0.0
+        for j in range(size):
+            number = (number * _FACTOR + _ADDEND) % _MODULUS
+            k = j + (number >> 8) % (n_tasks - j)
+            deck[j], deck[k] = deck[k], deck[j]
+            f = deck[j]
+            before_at[j], before_on[j] = at[f], on[f]
+            change -= price[f, at[f]]
+            _take(free, usage, on[f], f, at[f], durations[f], -1.0)
+        inserted = 0
+        for j in range(size):
+            f = deck[j]
+            shift = (number >> 4) % n_machines
+            t, m = _cheapest(starts, n_starts, durations, usage, slack, free, f, shift)
+            if t < 0:
+                break
+            at[f], on[f] = t, m
+            _take(free, usage, m, f, t, durations[f], 1.0)
+            change += price[f, t]
+            inserted += 1
+        if inserted == size and change <= 0.0:
+            continue
+        for j in range(inserted):
+            f = deck[j]
+            _take(free, usage, on[f], f, at[f], durations[f], -1.0)
+        for j in range(size):
+            f = deck[j]
+            at[f], on[f] = before_at[j], before_on[j]
+            _take(free, usage, on[f], f, at[f], durations[f], 1.0)
+    total = 0.0
+    for f in order:
+        total += price[f, at[f]]
+    return total
+
+
+@part
+def _write(
+    costs: Array, order: Array, durations: Array, energy: Array, at: Array, decision: Array
+) -> float:
+    """Write the energy of a schedule, and return its objective."""
+    decision[:] = 0.0
+    for f in order:
+        for k in range(at[f], at[f] + durations[f]):
+            decision[k] += energy[f]
+    objective = 0.0
+    for k in range(len(costs)):
+        objective += costs[k] * decision[k]
+    return objective
+
+
 @kernel
 def branch_and_bound(
+    lo: int,
+    hi: int,
+    costs: Array,
+    day: Array,
+    durations: Array,
+    earliest: Array,
+    latest: Array,
+    energy: Array,
+    usage: Array,
+    capacities: Array,
+    orders: Array,
+    n_tasks: Array,
+    n_machines: Array,
+    node_limit: int,
+    decisions: Array,
+    objectives: Array,
+    status: Array,
+) -> None:
+    """Solve each row for its day, up to a number of nodes."""
+    _, n_all, n_resources = usage.shape
+    d = costs.shape[1]
+    price = np.empty((n_all, d))  # of a task by its start
+    starts = np.empty((n_all, d), np.int64)  # by price
+    everything = np.empty((capacities.shape[1], n_resources, d))
+    spent = np.zeros(n_all + 1)
+    rest = np.zeros(n_all + 1)  # bound on the tasks below
+    choice = np.zeros(n_all + 1, np.int64)
+    machine = np.zeros(n_all + 1, np.int64)
+    at = np.zeros(n_all, np.int64)
+    on = np.zeros(n_all, np.int64)
+    position = np.zeros(2, np.int64)
+    for row in range(lo, hi):
+        k = day[row]
+        order = orders[k, : n_tasks[k]]
+        room = capacities[k, : n_machines[k]]
+        slack = 1e-9 * room  # what is free is added to and taken from many times
+        free = everything[: n_machines[k]]
+        n_starts = latest[k] - durations[k] - earliest[k] + 1
+        size = _prepare(
+            costs[row], durations[k], earliest[k], energy[k], n_starts, room, price, starts, free
+        )
+        # equal schedules must not look better by rounding
+        tolerance = 1e-13 * size
+        best = np.inf
+        spent[0] = 0.0
+        position[0], position[1] = 0, 1
+        best = _explore(
+            price, starts, n_starts, durations[k], usage[k], slack, order, free, spent, rest,
+            choice, machine, position, at, on, best, tolerance, min(node_limit, EASY_NODES),
+        )  # fmt: skip
+        if position[0] >= 0 and node_limit >= EASY_NODES:
+            if best < np.inf or _insert_all(
+                starts, n_starts, durations[k], usage[k], room, slack, order, free, at, on
+            ):
+                best = _improve(
+                    price, starts, n_starts, durations[k], usage[k], room, slack, order, free,
+                    at, on,
+                )  # fmt: skip
+            if node_limit > EASY_NODES:
+                _empty(free, room)
+                spent[0] = 0.0
+                position[0], position[1] = 0, 1
+                best = _explore(
+                    price, starts, n_starts, durations[k], usage[k], slack, order, free, spent,
+                    rest, choice, machine, position, at, on, best, tolerance, node_limit,
+                )  # fmt: skip
+        if best < np.inf:
+            status[row] = _FEASIBLE if position[0] >= 0 else _OPTIMAL
+            objectives[row] = _write(costs[row], order, durations[k], energy[k], at, decisions[row])
+        else:
+            status[row] = _FAILED if position[0] >= 0 else _INFEASIBLE
+
+
+@kernel
+def deepen(
     lo: int,
     hi: int,
     costs: Array,
@@ -52,117 +407,35 @@ def branch_and_bound(
     capacities: Array,
     order: Array,
     node_limit: int,
-    decisions: Array,
-    objectives: Array,
-    status: Array,
+    size: Array,
+    price: Array,
+    starts: Array,
+    free: Array,
+    spent: Array,
+    rest: Array,
+    choice: Array,
+    machine: Array,
+    position: Array,
+    at: Array,
+    on: Array,
+    decision: Array,
+    objective: Array,
 ) -> None:
-    """Depth first over the tasks in the given order, each task's starts from the cheapest."""
-    n_tasks, n_resources = usage.shape
-    n_machines = len(capacities)
-    d = costs.shape[1]
-    slack = 1e-9 * capacities  # what is free is added to and taken from many times
-    price = np.empty((n_tasks, d))  # of a task by its start
-    starts = np.empty((n_tasks, d), np.int64)  # by price
+    """Search a single day for something cheaper than ``objective``, a number of nodes at a time.
+
+    The caller keeps all of the state, so that it may look at the clock between the calls; at first,
+    all of it is zero.
+    """
+    slack = 1e-9 * capacities
     n_starts = latest - durations - earliest + 1
-    free = np.empty((n_machines, n_resources, d))
-    spent = np.zeros(n_tasks + 1)
-    rest = np.zeros(n_tasks + 1)  # bound on the tasks below
-    choice = np.zeros(n_tasks + 1, np.int64)
-    machine = np.zeros(n_tasks + 1, np.int64)
-    best_starts = np.zeros(n_tasks, np.int64)
-    for row in range(lo, hi):
-        size = 0.0
-        for f in range(n_tasks):
-            window = 0.0
-            for k in range(earliest[f], earliest[f] + durations[f]):
-                window += costs[row, k]
-            for i in range(n_starts[f]):
-                t = earliest[f] + i
-                if i > 0:
-                    window += costs[row, t + durations[f] - 1] - costs[row, t - 1]
-                price[f, t] = energy[f] * window
-                size += abs(price[f, t])
-                j = i
-                while j > 0 and price[f, starts[f, j - 1]] > price[f, t]:
-                    starts[f, j] = starts[f, j - 1]
-                    j -= 1
-                starts[f, j] = t
-        for m in range(n_machines):
-            for r in range(n_resources):
-                free[m, r, :] = capacities[m, r]
-        # equal schedules must not look better by rounding
-        tolerance = 1e-13 * size
-        best = np.inf
-        depth = 0
-        nodes = 0
-        entering = True
-        while depth >= 0:
-            if depth == n_tasks:
-                # only what is cheaper than the best comes this far
-                best = spent[depth]
-                for j in range(n_tasks):
-                    best_starts[order[j]] = starts[order[j], choice[j]]
-                depth -= 1
-                entering = False
-                continue
-            f = order[depth]
-            if entering:
-                nodes += 1
-                if nodes > node_limit:
-                    break
-                choice[depth] = 0
-                machine[depth] = -1
-                bound = 0.0
-                for j in range(depth + 1, n_tasks):
-                    g = order[j]
-                    cheapest = np.inf
-                    for i in range(n_starts[g]):
-                        t = starts[g, i]
-                        for m in range(n_machines):
-                            if _room(free, slack, usage, m, g, t, durations[g]):
-                                cheapest = price[g, t]
-                                break
-                        if cheapest < np.inf:
-                            break
-                    bound += cheapest
-                    if bound == np.inf:
-                        break
-                rest[depth] = bound
-            else:
-                _take(free, usage, machine[depth], f, starts[f, choice[depth]], durations[f], -1.0)
-            i = choice[depth]
-            m = machine[depth] + 1
-            found = False
-            while i < n_starts[f]:
-                t = starts[f, i]
-                if not spent[depth] + price[f, t] + rest[depth] < best - tolerance:
-                    break
-                while m < n_machines and not (
-                    _room(free, slack, usage, m, f, t, durations[f]) and _first(free, m)
-                ):
-                    m += 1
-                if m < n_machines:
-                    found = True
-                    break
-                i += 1
-                m = 0
-            if not found:
-                depth -= 1
-                entering = False
-                continue
-            choice[depth] = i
-            machine[depth] = m
-            _take(free, usage, m, f, t, durations[f], 1.0)
-            spent[depth + 1] = spent[depth] + price[f, t]
-            depth += 1
-            entering = True
-        if best < np.inf:
-            status[row] = _FEASIBLE if nodes > node_limit else _OPTIMAL
-            for f in range(n_tasks):
-                for k in range(best_starts[f], best_starts[f] + durations[f]):
-                    decisions[row, k] += energy[f]
-            objectives[row] = 0.0
-            for k in range(d):
-                objectives[row] += costs[row, k] * decisions[row, k]
-        else:
-            status[row] = _FAILED if nodes > node_limit else _INFEASIBLE
+    if position[0] == 0 and position[1] == 0:
+        size[0] = _prepare(
+            costs, durations, earliest, energy, n_starts, capacities, price, starts, free
+        )
+        position[1] = 1
+    best = _explore(
+        price, starts, n_starts, durations, usage, slack, order, free, spent, rest, choice,
+        machine, position, at, on, objective[0], 1e-13 * size[0], node_limit,
+    )  # fmt: skip
+    if best < objective[0]:
+        objective[0] = _write(costs, order, durations, energy, at, decision)

@@ -2,35 +2,67 @@
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import final
+from typing import Any, ClassVar, NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 
-from dfl_solvers.backends.highs import AbstractHighsOracle, HotProgram
-from dfl_solvers.exceptions import InfeasibleError, InvalidInputError
+from dfl_solvers._rows import LOCK
+from dfl_solvers.backends.highs import HotProgram
+from dfl_solvers.exceptions import DFLError, InvalidInputError, SolverError
 from dfl_solvers.kernels import HARD, run
-from dfl_solvers.oracle import Array, Instance, Solution, Status
-from dfl_solvers.problems._load_file import Lines
-from dfl_solvers.problems._schedule_search import branch_and_bound
+from dfl_solvers.oracle import AbstractOracle, Array, Instance, Solution, Status
+from dfl_solvers.problems._load_file import Readable, parse, read_text, stack
+from dfl_solvers.problems._schedule_day import Day
+from dfl_solvers.problems._schedule_search import EASY_NODES, branch_and_bound, deepen
 from dfl_solvers.program import Program
 
 _MINUTES_A_DAY = 1440
-# branch and bound visits some ten million nodes a second; what is harder goes to HiGHS
+_FIELDS = ("durations", "earliest", "latest", "powers", "usage", "capacities")
+# branch and bound visits some million nodes a second; what is harder goes to HiGHS
 _NODE_LIMIT = 2_000_000
+# nodes from one look at the clock to the next, about a millisecond
+_SLICE = 1000
+# seconds below which HiGHS finds nothing: it takes as long to read and presolve a day
+_WORTHWHILE = 0.2
+# days whose models are kept
+_KEPT = 64
+
+
+class _Table(NamedTuple):
+    """The distinct days of a batch, padded with zeros, as the compiled search takes them."""
+
+    durations: Array
+    earliest: Array
+    latest: Array
+    energy: Array
+    usage: Array
+    capacities: Array
+    order: Array
+    n_tasks: Array
+    n_machines: Array
+
+    @classmethod
+    def of(cls, days: Sequence[Day]) -> _Table:
+        names = ("durations", "earliest", "latest", "energy", "usage", "capacities", "order")
+        arrays = {name: stack([getattr(day, name) for day in days]) for name in names}
+        n_tasks = np.array([len(day.durations) for day in days])
+        n_machines = np.array([len(day.capacities) for day in days])
+        return cls(**arrays, n_tasks=n_tasks, n_machines=n_machines)
 
 
 @final
-class EnergyScheduling(AbstractHighsOracle):
+class EnergyScheduling(AbstractOracle):
     r"""Start every task of a day once, within its window and the machines' capacities, cheaply.
 
     The energy-cost-aware scheduling problem of the ICON challenge. Costs are the energy prices of
     the day's slots; the decision is the energy that the schedule draws in each slot, so the
     objective is prices times energy. Exact: compiled branch and bound over the tasks, and HiGHS
-    for the rare instance that is too hard for it.
+    for the rare instance that is too hard for it. Every instance may have a day of its own.
 
     Parameters
     ----------
@@ -51,7 +83,8 @@ class EnergyScheduling(AbstractHighsOracle):
     relax : bool, default=False
         Solve the linear relaxation instead: a task may be split over starts and machines.
     time_limit : float, optional
-        Seconds for an instance that goes to HiGHS. Default: no limit.
+        Seconds for an instance; what is not solved by then has the best schedule found, and the
+        status ``FEASIBLE``. Default: no limit. A relaxation has none.
 
     Attributes
     ----------
@@ -61,9 +94,13 @@ class EnergyScheduling(AbstractHighsOracle):
     Raises
     ------
     InvalidInputError
-        If shapes disagree or a number is out of range.
+        If shapes disagree or a number is out of range; with instance data, the instance is named.
     InfeasibleError
         If a task fits its window or any machine not at all.
+
+    See Also
+    --------
+    Parallel : Solve the instances of a batch in several processes.
 
     Notes
     -----
@@ -80,6 +117,19 @@ class EnergyScheduling(AbstractHighsOracle):
     slot. Costs of idle, started and stopped machines are not part of the problem. The bound of a
     node is the cost so far plus each open task's cheapest start that still fits a machine; where
     all tasks' own cheapest starts fit together, the first dive is the proof.
+
+    Instance data ``durations``, ``earliest``, ``latest``, ``powers`` (n, n_tasks), ``usage``
+    (n, n_tasks, n_resources) and ``capacities`` (n, n_machines, n_resources) replace the
+    parameters. Days of fewer tasks or machines are padded: a duration of 0 is no task, a machine
+    without any capacity is none. ``from_files`` makes them of load files.
+
+    A schedule that is not proven optimal within 5000 nodes is improved by taking a few tasks out
+    and inserting them anew where they are cheapest, 2000 times; where the search has no schedule
+    yet, one is made by inserting the tasks greedily, in other orders if need be. The search then
+    goes on with it as a bound: to 2 million nodes, about a second or two, and then in HiGHS. Within
+    ``time_limit`` the search looks at the clock each thousand nodes, and HiGHS has what it leaves.
+    A time limit depends on the clock, so its results may differ from run to run and from machine
+    to machine; without one, the same costs always have the same decision.
 
     References
     ----------
@@ -101,6 +151,7 @@ class EnergyScheduling(AbstractHighsOracle):
     """
 
     n_costs: int
+    instance_fields: ClassVar[frozenset[str]] = frozenset(_FIELDS)
 
     def __init__(
         self,
@@ -123,28 +174,31 @@ class EnergyScheduling(AbstractHighsOracle):
             raise InvalidInputError(
                 f"EnergyScheduling: got time_limit {time_limit}, expected positive seconds"
             )
-        self.durations = _whole("durations", durations)
-        n_tasks = len(self.durations)
-        self.earliest = _whole("earliest", earliest, n_tasks)
-        self.latest = _whole("latest", latest, n_tasks)
-        self.powers = _numbers("powers", powers, 1, n_tasks)
-        self.usage = _numbers("usage", usage, 2, n_tasks)
-        self.capacities = _numbers("capacities", capacities, 2)
         self.slot_minutes = slot_minutes
         self.relax = relax
         self.time_limit = time_limit
         self.n_costs = _MINUTES_A_DAY // slot_minutes
-        self._check()
+        try:
+            self._day = self._checked(durations, earliest, latest, powers, usage, capacities)
+        except DFLError as error:
+            raise type(error)(f"EnergyScheduling: {error}") from error
+        self.durations, self.earliest = self._day.durations, self._day.earliest
+        self.latest, self.powers = self._day.latest, self._day.powers
+        self.usage, self.capacities = self._day.usage, self._day.capacities
+        self._days: dict[Any, Day] = {}
 
     @classmethod
     def from_file(
-        cls, path: str | Path, relax: bool = False, time_limit: float | None = None
+        cls,
+        path: str | os.PathLike[str] | Readable,
+        relax: bool = False,
+        time_limit: float | None = None,
     ) -> EnergyScheduling:
         """Read a load file of the ICON challenge.
 
         Parameters
         ----------
-        path : str or Path
+        path : str, Path or zipfile.Path
         relax : bool, default=False
         time_limit : float, optional
 
@@ -158,13 +212,70 @@ class EnergyScheduling(AbstractHighsOracle):
             If the file is not of that format; the message names the line.
         """
         try:
-            text = Path(path).read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise InvalidInputError(f"{path}: not a text file: {error}") from error
-        try:
-            return cls.from_text(text, relax, time_limit)
-        except InvalidInputError as error:
-            raise InvalidInputError(f"{path}: {error}") from error
+            return cls.from_text(read_text(path), relax, time_limit)
+        except DFLError as error:
+            raise type(error)(f"{path}: {error}") from error
+
+    @classmethod
+    def from_files(
+        cls,
+        paths: Sequence[str | os.PathLike[str] | Readable],
+        relax: bool = False,
+        time_limit: float | None = None,
+    ) -> tuple[EnergyScheduling, dict[str, Array]]:
+        r"""Read many load files of the ICON challenge: the instances of a batch, a day each.
+
+        Parameters
+        ----------
+        paths : sequence of str, Path or zipfile.Path
+            One file a day; of the same length of slots, with any number of tasks and machines.
+        relax : bool, default=False
+        time_limit : float, optional
+
+        Returns
+        -------
+        oracle : EnergyScheduling
+            For the first day; takes the others as instance data.
+        instance : dict of str to ndarray
+            Every day's data with leading n, in the order of the files, the smaller days padded with
+            zeros. Rows may be chosen and repeated as in any table: ``usage[rows]`` and so on.
+
+        Raises
+        ------
+        InvalidInputError, InfeasibleError
+            If there is no file, a file is not of that format, a task cannot run or slots differ;
+            the message names the file.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> text = "480\n1\n1\n0 9 0 0\n5\n1\n0 1 0 {} 50\n3\n"
+        >>> with TemporaryDirectory() as folder:
+        ...     paths = [Path(folder, name) for name in ("monday.txt", "tuesday.txt")]
+        ...     for path, latest in zip(paths, (2, 3)):
+        ...         _ = path.write_text(text.format(latest))
+        ...     oracle, instance = EnergyScheduling.from_files(paths)
+        >>> instance["latest"]
+        array([[2],
+               [3]])
+        >>> prices = np.array([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]])
+        >>> oracle.solve(prices, instance).decisions
+        array([[  0., 400.,   0.],
+               [  0.,   0., 400.]])
+        """
+        if not len(paths):
+            raise InvalidInputError("EnergyScheduling.from_files: got no file, expected some")
+        oracles = [cls.from_file(path, relax, time_limit) for path in paths]
+        for path, other in zip(paths, oracles, strict=True):
+            if other.slot_minutes != oracles[0].slot_minutes:
+                raise InvalidInputError(
+                    f"{path}: got slots of {other.slot_minutes} minutes, expected "
+                    f"{oracles[0].slot_minutes} as in {paths[0]}"
+                )
+        return oracles[0], {
+            name: stack([getattr(oracle, name) for oracle in oracles]) for name in _FIELDS
+        }
 
     @classmethod
     def from_text(
@@ -190,257 +301,179 @@ class EnergyScheduling(AbstractHighsOracle):
         InvalidInputError
             If the text is not of that format; the message names the line.
         """
-        lines = Lines(text)
-        slot_minutes, n_resources, n_machines = (
-            lines.count(what)
-            for what in ("minutes of a slot", "number of resources", "number of machines")
-        )
-        capacities = []
-        for _ in range(n_machines):
-            lines.numbers(4, "a machine: id, idle, up and down cost")
-            capacities.append(lines.numbers(n_resources, "the capacities of a machine"))
-        n_tasks = lines.count("number of tasks")
-        tasks, usage = [], []
-        for _ in range(n_tasks):
-            tasks.append(lines.numbers(5, "a task: id, duration, earliest, latest and power"))
-            usage.append(lines.numbers(n_resources, "the usages of a task"))
-        lines.end()
-        _, durations, earliest, latest, powers = np.array(tasks).T
-        return cls(
-            durations, earliest, latest, powers, usage, capacities, slot_minutes, relax, time_limit
-        )
+        return cls(**parse(text), relax=relax, time_limit=time_limit)
+
+    def program(self, instance: Instance | None = None) -> Program:
+        """Return the matrix form of the day, or of the one that ``instance`` gives.
+
+        Parameters
+        ----------
+        instance : mapping of str to ndarray, optional
+            Data of one instance, without leading n.
+
+        Returns
+        -------
+        Program
+        """
+        day = self._day
+        if instance:
+            day = self._find({name: np.asarray(value)[None] for name, value in instance.items()}, 0)
+        return day.program.relax() if self.relax else day.program
 
     def _solve(self, costs: Array, instance: Instance) -> Solution:
-        return self._solve_relaxed(costs) if self.relax else self._solve_exactly(costs)
+        days, which = self._read(instance, len(costs))
+        if not self.relax:
+            return self._solve_exactly(costs, days, which)
+        if len(days) == 1:
+            return days[0].solve_relaxed(costs)
+        solution = _nothing(costs)
+        for k, day in enumerate(days):
+            rows = np.flatnonzero(which == k)
+            _fill(solution, rows, day.solve_relaxed(costs[rows]))
+        return solution
 
-    def _solve_exactly(self, costs: Array) -> Solution:
-        decisions = np.zeros_like(costs)
-        objectives = np.full(len(costs), np.inf)
-        status = np.empty(len(costs), dtype=np.int8)
-        # what is hard to place comes first
-        share = (self.usage / self.capacities.max(axis=0).clip(min=1e-300)).max(axis=1, initial=0)
-        order = np.argsort(-share * self.durations, kind="stable")
-        run(
-            branch_and_bound,
-            len(costs),
-            np.ascontiguousarray(costs),
-            self.durations,
-            self.earliest,
-            self.latest,
-            self._energy,
-            self.usage,
-            self.capacities,
-            order,
-            _NODE_LIMIT,
-            decisions,
-            objectives,
-            status,
-            serial=HARD,
-        )
+    def _solve_exactly(self, costs: Array, days: Sequence[Day], which: Array) -> Solution:
+        table = self._table if days[0] is self._day else _Table.of(days)
+        solution = _nothing(costs)
+        limit = _NODE_LIMIT if self.time_limit is None else min(_NODE_LIMIT, EASY_NODES)
+        begun = time.perf_counter()
+        found = solution.decisions, solution.objectives, solution.status
+        run(branch_and_bound, len(costs), costs, which, *table, limit, *found, serial=HARD)
+        status = solution.status
         hard = np.flatnonzero((status == Status.FEASIBLE) | (status == Status.FAILED))
-        if len(hard):
-            found = self._hot.solve(costs[hard])
-            # HiGHS may stop at its time limit with less than branch and bound had
-            better = (found.status <= Status.FEASIBLE) & (found.objectives < objectives[hard])
-            decisions[hard[better]] = found.decisions[better]
-            objectives[hard[better]] = found.objectives[better]
-            status[hard] = np.where(found.status == Status.FAILED, status[hard], found.status)
-        return Solution(decisions, objectives, status)
+        if not len(hard):
+            return solution
+        if self.time_limit is None:
+            for k in np.unique(which[hard]):
+                rows = hard[which[hard] == k]
+                self._general(days[k].hot, costs, rows, solution)
+            return solution
+        # what each has used of its time so far, about
+        used = (time.perf_counter() - begun) / len(hard)
+        for row in hard.tolist():
+            deadline = time.perf_counter() + self.time_limit - used
+            self._go_on(costs, days[which[row]], row, deadline, solution)
+        return solution
 
-    def _solve_relaxed(self, costs: Array) -> Solution:
-        starts, decisions = self._cheapest_starts(costs)
-        status = np.zeros(len(costs), dtype=np.int8)
-        objectives = np.einsum("ij,ij->i", costs, decisions)
-        hard = np.flatnonzero(~self._fits_at_once(starts))
-        if len(hard):
-            found = self._merged.solve(costs[hard])
-            decisions[hard] = found.decisions
-            objectives[hard] = found.objectives
-            status[hard] = found.status
-        return Solution(decisions, objectives, status)
+    def _go_on(self, costs: Array, day: Day, row: int, deadline: float, solution: Solution) -> None:
+        """Search on for a row until a deadline, and then give HiGHS what is left of the time."""
+        n, (m, r), d = len(day.durations), day.capacities.shape, self.n_costs
+        # the state of the search: all zero at first
+        size, prices, starts = np.zeros(1), np.zeros((n, d)), np.zeros((n, d), np.int64)
+        free, sums = np.zeros((m, r, d)), np.zeros((2, n + 1))
+        choices, position = np.zeros((2, n + 1), np.int64), np.zeros(2, np.int64)
+        schedule = np.zeros((2, n), np.int64)
+        objective = solution.objectives[row : row + 1]
+        nodes = 0
+        while position[0] >= 0 and nodes < _NODE_LIMIT and time.perf_counter() < deadline:
+            run(
+                deepen, 1, costs[row], day.durations, day.earliest, day.latest, day.energy,
+                day.usage, day.capacities, day.order, _SLICE, size, prices, starts, free, *sums,
+                *choices, position, *schedule, solution.decisions[row], objective,
+            )  # fmt: skip
+            nodes += _SLICE
+        left = deadline - time.perf_counter()
+        if position[0] < 0:
+            complete = Status.OPTIMAL if objective[0] < np.inf else Status.INFEASIBLE
+            solution.status[row] = complete
+        elif objective[0] < np.inf:
+            solution.status[row] = Status.FEASIBLE
+        if position[0] >= 0 and left > _WORTHWHILE:
+            self._general(HotProgram(day.program, left), costs, np.array([row]), solution)
 
-    def _cheapest_starts(self, costs: Array) -> tuple[Array, Array]:
-        """Return every task's cheapest start (n, n_tasks) and the energy (n, d) of them all."""
-        sums = np.zeros((len(costs), self.n_costs + 1))
-        np.cumsum(costs, axis=1, out=sums[:, 1:])
-        starts = np.empty((len(costs), len(self.durations)), dtype=np.int64)
-        for f, (duration, first, end) in enumerate(
-            zip(self.durations, self.earliest, self.latest, strict=True)
-        ):
-            window = sums[:, first + duration : end + 1] - sums[:, first : end - duration + 1]
-            # energy is never negative, so the cheapest window is the cheapest start
-            starts[:, f] = first + window.argmin(axis=1)
-        return starts, self._profile(starts, self._energy)
+    def _general(self, highs: HotProgram, costs: Array, rows: Array, solution: Solution) -> None:
+        """Solve rows by HiGHS, which may stop with less than branch and bound had."""
+        found = highs.solve(costs[rows])
+        better = (found.status <= Status.FEASIBLE) & (found.objectives < solution.objectives[rows])
+        solution.decisions[rows[better]] = found.decisions[better]
+        solution.objectives[rows[better]] = found.objectives[better]
+        told = found.status != Status.FAILED
+        solution.status[rows[told]] = found.status[told]
 
-    def _profile(self, starts: Array, amounts: Array) -> Array:
-        """Sum an amount of each task over the slots in which it runs: shape (n, d)."""
-        slots = np.arange(self.n_costs)
-        total = np.zeros((len(starts), self.n_costs))
-        for f, amount in enumerate(amounts):
-            first = starts[:, f, None]
-            total += amount * ((slots >= first) & (slots < first + self.durations[f]))
-        return total
-
-    def _fits_at_once(self, starts: Array) -> Array:
-        """Tell where these starts (n, n_tasks) surely fit the relaxation's capacities."""
-        capacities, _ = self._groups
-        fits = np.full(len(starts), len(capacities) == 1)
-        for r, capacity in enumerate(capacities[0]):
-            fits &= (self._profile(starts, self.usage[:, r]) <= capacity).all(axis=1)
-        return fits
-
-    @cached_property
-    def _energy(self) -> Array:
-        """Energy (n_tasks,) that a task draws in a slot."""
-        return self.powers * (self.slot_minutes / 60)
-
-    @cached_property
-    def _possible(self) -> Array:
-        """Which task (first axis) fits which machine (second axis)."""
-        return _fits(self.usage, self.capacities)
-
-    @cached_property
-    def _hot(self) -> HotProgram:  # type: ignore[override]
-        program = self._matrix_form(self.capacities, self._possible)
-        return HotProgram(program.relax() if self.relax else program, self.time_limit)
-
-    @cached_property
-    def _groups(self) -> tuple[Array, Array]:
-        """Capacities (n_groups, n_resources) of merged machines, and the tasks that fit them.
-
-        Machines whose capacities are proportional and that take the same tasks are one machine to
-        the relaxation: what the sum of them can do, they can share in proportion.
-        """
-        scale = self.capacities.max(axis=1, keepdims=True, initial=0)
-        direction = self.capacities / np.where(scale > 0, scale, 1)
-        keys = np.hstack([direction.round(12), self._possible.T])
-        _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-        capacities = np.zeros((len(first), self.capacities.shape[1]))
-        np.add.at(capacities, group.ravel(), self.capacities)
-        return capacities, self._possible[:, first]
-
-    @cached_property
-    def _merged(self) -> HotProgram:
-        return HotProgram(self._matrix_form(*self._groups).relax())
-
-    def _matrix_form(self, capacities: Array, possible: Array) -> Program:
-        """Write the problem for these machines; rows are the tasks, then machine by machine."""
-        d, n_tasks = self.n_costs, len(self.durations)
-        n_machines, n_resources = capacities.shape
-        rows: list[Array] = []
-        columns: list[Array] = []
-        values: list[Array] = []
-        map_rows: list[Array] = []
-        map_columns: list[Array] = []
-        energies: list[Array] = []
-        k = 0
-        for f in range(n_tasks):
-            starts = np.arange(self.earliest[f], self.latest[f] - self.durations[f] + 1)
-            machine = np.repeat(np.flatnonzero(possible[f]), len(starts))
-            column = k + np.arange(len(machine))
-            k += len(column)
-            rows.append(np.full(len(column), f))
-            columns.append(column)
-            values.append(np.ones(len(column)))
-            # every (start, slot in which the task then runs)
-            slots = np.tile(starts, possible[f].sum())[:, None] + np.arange(self.durations[f])
-            repeated = np.repeat(column, self.durations[f])
-            for r in range(n_resources):
-                block = n_tasks + (machine * n_resources + r) * d
-                rows.append((block[:, None] + slots).ravel())
-                columns.append(repeated)
-                values.append(np.full(slots.size, self.usage[f, r]))
-            map_rows.append(slots.ravel())
-            map_columns.append(repeated)
-            energies.append(np.full(slots.size, self._energy[f]))
-        m = n_tasks + n_machines * n_resources * d
-        upper = np.concatenate([np.ones(n_tasks), np.repeat(capacities.ravel(), d)])
-        lower = np.concatenate([np.ones(n_tasks), np.full(m - n_tasks, -np.inf)])
-        matrix = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
-        to_energy = (
-            np.concatenate(energies),
-            (np.concatenate(map_rows), np.concatenate(map_columns)),
-        )
-        return Program(
-            sp.csr_array(matrix, shape=(m, k)),
-            lower,
-            upper,
-            np.zeros(k),
-            np.ones(k),
-            np.ones(k, dtype=bool),
-            None,
-            sp.csr_array(to_energy, shape=(d, k)),
-        )
-
-    def _check(self) -> None:
-        name = "EnergyScheduling"
-        if not len(self.durations) or not len(self.capacities):
-            raise InvalidInputError(f"{name}: expected at least one task and one machine")
-        if self.usage.shape[1] != self.capacities.shape[1]:
-            raise InvalidInputError(
-                f"{name}: got usage of {self.usage.shape[1]} resources, expected "
-                f"{self.capacities.shape[1]}, as the capacities have"
+    def _raise_for(self, status: Array) -> None:
+        failed = np.flatnonzero(status == Status.FAILED)
+        if len(failed) and self.time_limit is not None:
+            raise SolverError(
+                f"EnergyScheduling: instance {failed[0]}: no feasible decision was found "
+                f"within time_limit={self.time_limit} seconds"
             )
-        for f, (duration, first, end) in enumerate(
-            zip(self.durations, self.earliest, self.latest, strict=True)
-        ):
-            if duration < 1:
-                raise InvalidInputError(
-                    f"{name}: task {f}: got duration {duration}, expected at least one slot"
-                )
-            if first < 0 or end > self.n_costs:
-                raise InvalidInputError(
-                    f"{name}: task {f}: got a window from {first} to {end}, expected one within "
-                    f"the {self.n_costs} slots of a day"
-                )
-            if first + duration > end:
-                raise InfeasibleError(
-                    f"{name}: task {f} runs {duration} slots, but its window from {first} to {end} "
-                    f"has {max(end - first, 0)}"
-                )
-        homeless = np.flatnonzero(~self._possible.any(axis=1))
-        if len(homeless):
-            raise InfeasibleError(
-                f"{name}: task {homeless[0]} uses {self.usage[homeless[0]].tolist()}, "
-                "more than any machine has"
-            )
+        super()._raise_for(status)
 
+    def _read(self, instance: Instance, n: int) -> tuple[list[Day], Array]:
+        """Return the distinct days of a batch, and which of them each row has."""
+        which = np.zeros(n, dtype=np.int64)
+        if not instance:
+            return [self._day], which
+        places: dict[int, int] = {}
+        days: list[Day] = []
+        for row in range(n):
+            day = self._find(instance, row)
+            if id(day) not in places:
+                places[id(day)] = len(days)
+                days.append(day)
+            which[row] = places[id(day)]
+        return days, which
 
-def _fits(usage: Array, capacities: Array) -> Array:
-    return np.asarray((usage[:, None] <= capacities[None]).all(axis=2))
-
-
-def _numbers(name: str, values: npt.ArrayLike, ndim: int, length: int | None = None) -> Array:
-    """Check an array of finite numbers that are not negative."""
-    try:
-        array = np.asarray(values, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"EnergyScheduling: {name} are no numbers: {error}") from error
-    if array.ndim != ndim or (length is not None and len(array) != length):
-        expected = (
-            ("(n,)", "(n, n_resources)")[ndim - 1]
-            if length is None
-            else ((f"({length},)", f"({length}, n_resources)")[ndim - 1])
+    def _find(self, instance: Instance, row: int) -> Day:
+        """Return the day of a row, as it was met before or made anew."""
+        own = {name: np.asarray(values[row]) for name, values in instance.items()}
+        key = tuple(
+            (name, own[name].dtype.str, own[name].shape, own[name].tobytes()) for name in own
         )
-        raise InvalidInputError(
-            f"EnergyScheduling: got {name} of shape {array.shape}, expected {expected}"
-        )
-    bad = np.argwhere(~(np.isfinite(array) & (array >= 0)))
-    if len(bad):
-        raise InvalidInputError(
-            f"EnergyScheduling: got {name} {array[tuple(bad[0])]} at {bad[0].tolist()}, expected "
-            "finite numbers of at least 0"
-        )
-    return array
+        with LOCK:
+            day = self._days.get(key)
+        if day is not None:
+            return day
+        fields = {name: own.get(name, getattr(self, name)) for name in _FIELDS}
+        try:
+            day = self._checked(**_without_padding(fields))
+        except DFLError as error:
+            raise type(error)(f"EnergyScheduling: instance {row}: {error}") from error
+        with LOCK:
+            while len(self._days) >= _KEPT:
+                del self._days[next(iter(self._days))]
+            return self._days.setdefault(key, day)
+
+    def _checked(
+        self,
+        durations: npt.ArrayLike,
+        earliest: npt.ArrayLike,
+        latest: npt.ArrayLike,
+        powers: npt.ArrayLike,
+        usage: npt.ArrayLike,
+        capacities: npt.ArrayLike,
+    ) -> Day:
+        given = (durations, earliest, latest, powers, usage, capacities)
+        return Day(*given, self.slot_minutes, self.n_costs)
+
+    @cached_property
+    def _table(self) -> _Table:
+        return _Table.of([self._day])
 
 
-def _whole(name: str, values: npt.ArrayLike, length: int | None = None) -> Array:
-    """Check a vector of whole numbers."""
-    array = _numbers(name, values, 1, length)
-    broken = np.flatnonzero(array != np.round(array))
-    if len(broken):
-        raise InvalidInputError(
-            f"EnergyScheduling: got {name} {array[broken[0]]} of task {broken[0]}, "
-            "expected a whole number of slots"
-        )
-    return array.astype(np.int64)
+def _without_padding(fields: dict[str, Array]) -> dict[str, Array]:
+    """Leave out tasks of no duration and machines of no capacity."""
+    durations, capacities = fields["durations"], fields["capacities"]
+    if durations.ndim != 1 or capacities.ndim != 2:
+        return fields  # which are refused
+    tasks = durations != 0
+    machines = capacities.any(axis=-1)
+    kept = {}
+    for name, values in fields.items():
+        if name == "capacities":
+            # tasks that use nothing may run on a machine that has nothing
+            kept[name] = values[machines] if machines.any() else values
+        else:
+            kept[name] = values[tasks] if values.shape[:1] == tasks.shape else values
+    return kept
+
+
+def _nothing(costs: Array) -> Solution:
+    n = len(costs)
+    return Solution(np.zeros_like(costs), np.full(n, np.inf), np.empty(n, dtype=np.int8))
+
+
+def _fill(solution: Solution, rows: Array, part: Solution) -> None:
+    solution.decisions[rows] = part.decisions
+    solution.objectives[rows] = part.objectives
+    solution.status[rows] = part.status

@@ -6,7 +6,9 @@ from typing import Literal, final
 
 import numpy as np
 
-from dfl_solvers.backends.highs import AbstractHighsOracle, Backend, HotProgram
+from dfl_solvers.backends.model import Bounds
+from dfl_solvers.backends.program_oracle import AbstractProgramOracle
+from dfl_solvers.backends.selection import BackendName, make_backend
 from dfl_solvers.exceptions import InvalidInputError
 from dfl_solvers.program import Program
 
@@ -15,7 +17,7 @@ _DENSE = 200_000
 
 
 @final
-class LinearProgram(AbstractHighsOracle):
+class LinearProgram(AbstractProgramOracle):
     """Minimize over the polyhedron of a ``Program``; for your own linear model.
 
     The model goes to the solver once; each instance changes the costs only and starts from an
@@ -27,14 +29,19 @@ class LinearProgram(AbstractHighsOracle):
     model : Program
         The feasible set, without integer variables. With ``fixed_costs`` the objective is
         ``c.w + fixed_costs.x``.
-    backend : {"auto", "simplex", "highs"}, default="auto"
+    backend : {"auto", "simplex", "highs", "clarabel", "gurobi", "ortools"}, default="auto"
         A compiled simplex method on a dense dictionary, over several threads for large batches, or
-        HiGHS in the calling thread. Default: the first for up to 200,000 rows times variables.
+        a general solver in the calling thread: HiGHS, Clarabel (an interior point method, whose
+        decisions need not be vertices), Gurobi or OR-Tools. Default: ``"simplex"`` for up to
+        200,000 rows times variables, else ``"highs"``.
 
     Attributes
     ----------
     n_costs : int
         Number d of decision coordinates.
+    instance_fields : frozenset of str
+        ``row_lower`` and ``row_upper`` (n, m), ``lower`` and ``upper`` (n, k): bounds that differ
+        by instance, infinite where there is none; those that are not given are the model's.
 
     Raises
     ------
@@ -44,6 +51,7 @@ class LinearProgram(AbstractHighsOracle):
     See Also
     --------
     MixedIntegerProgram : The same with integer variables.
+    WithBackend : Solves any oracle with a matrix form by one of these back-ends.
 
     Notes
     -----
@@ -55,7 +63,8 @@ class LinearProgram(AbstractHighsOracle):
     eliminates equations and free variables there, then takes steepest edges. A step costs O(m k)
     for m rows and k variables; on 30 rows and 50 variables a solve takes a few dozen steps. Every
     answer is proved by its reduced costs, to a tolerance of 1e-9; HiGHS solves what is not, and is
-    better for large, sparse programs.
+    better for large, sparse programs. Where bounds differ by instance, HiGHS serves in its place:
+    its dual simplex method starts from the optimum of the instance before.
 
     References
     ----------
@@ -72,11 +81,19 @@ class LinearProgram(AbstractHighsOracle):
     >>> model = Program([[1.0, 1.0]], [-np.inf], [1.5], [0.0, 0.0], [1.0, 1.0])
     >>> LinearProgram(model).solve(np.array([[-2.0, -1.0]])).decisions
     array([[1. , 0.5]])
+
+    Two days with the same costs, and less to share on the second:
+
+    >>> costs = np.array([[-2.0, -1.0], [-2.0, -1.0]])
+    >>> capacity = {"row_upper": np.array([[1.5], [0.5]])}
+    >>> LinearProgram(model).solve(costs, capacity).decisions
+    array([[1. , 0.5],
+           [0.5, 0. ]])
     """
 
-    def __init__(
-        self, model: Program, backend: Literal["auto", "simplex", "highs"] = "auto"
-    ) -> None:
+    instance_fields = frozenset(Bounds._fields)
+
+    def __init__(self, model: Program, backend: Literal["auto"] | BackendName = "auto") -> None:
         if not isinstance(model, Program):
             raise InvalidInputError(
                 f"LinearProgram: got a model of type {type(model).__name__}, expected a Program"
@@ -87,23 +104,12 @@ class LinearProgram(AbstractHighsOracle):
                 f"LinearProgram: variable {integers[0]} is an integer; use MixedIntegerProgram, "
                 "or model.relax() for the linear relaxation"
             )
-        if backend not in ("auto", "simplex", "highs"):
-            raise InvalidInputError(
-                f"LinearProgram: got backend {backend!r}, expected 'auto', 'simplex' or 'highs'"
-            )
+        chosen: str = backend
+        if backend == "auto":
+            m, k = model.A.shape
+            chosen = "simplex" if m * k <= _DENSE else "highs"
         self.model = model
         self.backend = backend
         self.n_costs = model.n_costs
         self.linear_objective = not np.any(model.fixed_costs)
-        self._hot = _backend(model, backend)
-
-
-def _backend(model: Program, backend: str) -> Backend:
-    """Return what solves the model."""
-    m, k = model.A.shape
-    if backend == "highs" or (backend == "auto" and m * k > _DENSE):
-        return HotProgram(model)
-    # imported here, since large programs do without
-    from dfl_solvers.backends.simplex import SimplexProgram
-
-    return SimplexProgram(model)
+        self._hot = make_backend(model, chosen, None, 0.0, "LinearProgram", ("auto",))

@@ -8,10 +8,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from dfl_solvers.exceptions import InvalidInputError
-from dfl_solvers.kernels import SERIAL, SLOW, bits, has_nonfinite, kernel, run
-from dfl_solvers.oracle import AbstractOracle, Array, Instance, Solution
+from dfl_solvers.kernels import SERIAL, SLOW, kernel, run
+from dfl_solvers.oracle import AbstractOracle, Array, Instance, Solution, Status
 from dfl_solvers.program import Program
 
+# compiled code takes plain numbers
+_OPTIMAL, _FAILED = int(Status.OPTIMAL), int(Status.FAILED)
 # instances that the kernel handles side by side, one in each lane of the vector registers
 _LANES = 8
 
@@ -72,12 +74,12 @@ class GridShortestPath(AbstractOracle):
 
     def _solve(self, costs: Array, instance: Instance) -> Solution:
         n = len(costs)
-        costs = np.ascontiguousarray(costs)
-        decisions = np.empty_like(costs)
+        decisions = np.empty(costs.shape, costs.dtype)
         objectives = np.empty(n)
-        data = costs, *bits(costs), decisions, objectives, self.rows, self.cols
+        status = np.empty(n, np.int8)
+        data = costs, decisions, objectives, status, self.rows, self.cols
         run(_walk, n, *data, serial=self._serial)
-        return Solution(decisions, objectives, np.zeros(n, np.int8))
+        return Solution(decisions, objectives, status)
 
     def edges(self) -> Array:
         """Return the edges as pairs (from, to) of node numbers, row by row; shape (d, 2)."""
@@ -108,25 +110,29 @@ class GridShortestPath(AbstractOracle):
 
 
 @kernel
-def _walk(lo, hi, costs, bits, nonfinite, decisions, objectives, rows, cols):  # type: ignore[no-untyped-def]
+def _walk(lo, hi, costs, decisions, objectives, status, rows, cols):  # type: ignore[no-untyped-def]
     d = costs.shape[1]
     width = 2 * cols - 1  # edges that leave a row of nodes
     block = np.zeros((d, _LANES), costs.dtype)
     below = np.zeros((cols, _LANES), costs.dtype)  # value of the nodes of the next row
     right = np.zeros((rows * cols, _LANES), np.bool_)
-    zero = costs[0, 0] * 0
+    spoiled = np.empty(_LANES, costs.dtype)
+    zero = below[0, 0]
     for start in range(lo, hi, _LANES):
         lanes = min(_LANES, hi - start)
-        for lane in range(lanes):
-            objectives[start + lane] = np.nan if has_nonfinite(bits[start + lane], nonfinite) else 0
+        spoiled[:] = zero
         if lanes == _LANES:
             for e in range(d):
                 for lane in range(_LANES):
-                    block[e, lane] = costs[start + lane, e]
+                    cost = costs[start + lane, e]
+                    block[e, lane] = cost
+                    spoiled[lane] += cost - cost  # NaN where the cost is not finite
         else:
             for e in range(d):
                 for lane in range(lanes):
-                    block[e, lane] = costs[start + lane, e]
+                    cost = costs[start + lane, e]
+                    block[e, lane] = cost
+                    spoiled[lane] += cost - cost
         for i in range(rows - 1, -1, -1):
             first = i * width
             for j in range(cols - 1, -1, -1):
@@ -158,4 +164,5 @@ def _walk(lo, hi, costs, bits, nonfinite, decisions, objectives, rows, cols):  #
                 else:
                     decision[i * width + cols - 1 + j] = 1
                     i += 1
-            objectives[start + lane] += below[0, lane]
+            objectives[start + lane] = below[0, lane]
+            status[start + lane] = _OPTIMAL if spoiled[lane] == zero else _FAILED

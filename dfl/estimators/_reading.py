@@ -1,0 +1,88 @@
+"""Check what ``fit`` is given and arrange it by instances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from dfl.estimators._long import LongLayout, as_labels, is_dated
+from dfl.estimators._table import Table, date_index
+from dfl.estimators.base import BaseDecisionEstimator, with_mask
+from dfl.exceptions import InvalidInputError
+from dfl_solvers.oracle import Array, Instance
+
+
+def read(
+    estimator: BaseDecisionEstimator,
+    X: Any,
+    y: Any,
+    *,
+    sample_weight: Any = None,
+    decisions: Any = None,
+    groups: Any = None,
+    instance: Instance | None = None,
+    reset: bool = True,
+) -> Table:
+    """Check data and arrange them by instances.
+
+    Parameters
+    ----------
+    estimator : BaseDecisionEstimator
+        Whose oracle says how many costs there are.
+    X, y, sample_weight, decisions, groups, instance
+        As in ``DecisionFocusedRegressor.fit``.
+    reset : bool
+        Whether the estimator learns the names and the number of features here; else they are
+        checked.
+
+    Raises
+    ------
+    ValueError
+        If X or y has NaN or infinite entries, or lengths differ.
+    InvalidInputError
+        If a width does not fit the oracle.
+    """
+    name = type(estimator).__name__
+    if (y is None) == (decisions is None):
+        raise InvalidInputError(
+            f"{name} requires y to be passed, but the target y is None; pass costs as y, or "
+            "observed decisions as decisions="
+            if y is None
+            else f"{name}: got both y and decisions, expected one of them"
+        )
+    dates = date_index(X)
+    X, truth = validate_data(
+        estimator, X, decisions if y is None else y, multi_output=True, y_numeric=True,
+        dtype=np.float64, reset=reset,
+    )  # fmt: skip
+    truth = truth.astype(np.float64)
+    if groups is None or truth.ndim == 2:
+        one_output = truth.ndim == 1
+        truth = truth[:, None] if one_output else truth
+        estimator._check_width(truth.shape[1], "costs" if decisions is None else "decisions")
+        labels = None if groups is None else as_labels(groups, len(X))
+        if labels is not None and is_dated(labels):
+            dates, labels = labels, None
+        weights = _weights(sample_weight, X)
+        return Table(X, truth, y is not None, instance, dates, labels, one_output, weights)
+    layout = LongLayout(groups, len(X), estimator._checked_oracle())
+    return Table(
+        layout.gather(X),
+        layout.gather(truth),
+        y is not None,
+        with_mask(instance, layout),
+        layout.labels if is_dated(layout.labels) else None,
+        layout.labels,
+        True,
+        _weights(sample_weight, layout.labels),
+    )
+
+
+def _weights(sample_weight: Any, instances: Array) -> Array | None:
+    if sample_weight is None:
+        return None
+    return _check_sample_weight(
+        sample_weight, instances, dtype=np.float64, ensure_non_negative=True
+    )

@@ -1,0 +1,60 @@
+"""The number that early stopping watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+from dfl import metrics
+from dfl.estimators._scaling import Scaling
+from dfl.estimators._table import Table
+from dfl.losses import AbstractLoss
+from dfl_solvers.oracle import Array, Oracle
+
+
+def make_monitor(
+    loss: AbstractLoss,
+    oracle: Oracle,
+    table: Table,
+    rows: Array,
+    scaling: Scaling,
+    dtype: torch.dtype,
+) -> Callable[[nn.Module], float]:
+    """Make a function of the model: its validation regret, or its loss where costs are unknown.
+
+    Parameters
+    ----------
+    loss : AbstractLoss
+    oracle : Oracle
+        A minimizing oracle, in the user's units; it solves the labels here, once.
+    table : Table
+    rows : ndarray of int
+        The instances of the table that validate.
+    scaling : Scaling
+    dtype : torch.dtype
+        Of the predictor.
+
+    Returns
+    -------
+    callable
+        From the model to a number to be made small: the normalized regret, weighted.
+    """
+    inputs, target = table.tensors(rows, scaling, dtype)
+    weights = np.ones(len(rows)) if table.weights is None else table.weights[rows]
+    if target.costs is None:
+        target = target.to(dtype)
+        shares = torch.from_numpy(weights / weights.sum()).to(dtype)
+        return lambda model: float(loss(model(inputs), target, reduction="none") @ shares)
+    costs = table.truth[rows] * np.sign(scaling.cost)
+    optimal = metrics.optimal_objectives(oracle, costs, instance=target.instance)
+    norm = float(np.abs(optimal) @ weights) or 1.0
+
+    def validation_regret(model: nn.Module) -> float:
+        predicted = model(inputs).double().numpy() * abs(scaling.cost)
+        regret = metrics.regret(oracle, predicted, costs, instance=target.instance, optimal=optimal)
+        return float(regret @ weights) / norm
+
+    return validation_regret

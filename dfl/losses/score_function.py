@@ -1,0 +1,129 @@
+"""The score-function loss: expected regret under noise, by its likelihood-ratio gradient."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, final
+
+import torch
+from torch import Tensor
+
+from dfl.exceptions import InvalidInputError
+from dfl.losses.base import AbstractLoss
+from dfl.losses.target import Target
+from dfl.losses.weighted_likelihood import WeightedLikelihoodLoss
+from dfl.montecarlo.noise import Normal
+from dfl.montecarlo.samples import WeightedSamples
+from dfl.montecarlo.weights import leave_one_out, standardized
+from dfl_solvers.oracle import Oracle
+
+_BASELINES = {"leave-one-out": leave_one_out, "standardized": standardized}
+
+
+@final
+class ScoreFunctionLoss(AbstractLoss):
+    r"""Expected regret of noisy costs: regret itself, smoothed, for any oracle.
+
+    It needs nothing of the oracle but decisions and is not biased by a surrogate; its gradient is
+    noisy. Each step costs ``n_samples`` solves a sample, in one call.
+
+    Parameters
+    ----------
+    oracle : Oracle
+        Any oracle.
+    sigma : float, default=1.0
+        Standard deviation of the noise, in units of the costs (estimators scale costs to a mean
+        absolute value of one first). Less noise is nearer to regret, and a gradient harder to
+        estimate.
+    n_samples : int, default=10
+        Number of noise draws a sample and step, at least 2.
+    baseline : {"leave-one-out", "standardized"}, default="leave-one-out"
+        What is taken from regrets before they weigh the noise. The first keeps the gradient
+        unbiased; the second also divides by their standard deviation, as group-relative policy
+        optimization does, so that every instance counts alike.
+
+    Raises
+    ------
+    InvalidInputError
+        If a parameter is out of range.
+
+    Notes
+    -----
+    For normal noise Z_k, costs ``a_k = p + sigma Z_k`` and regrets ``r_k = c.w*(a_k) - z*(c)``::
+
+        l(p, c) = E[regret(p + sigma Z, c)],   estimated by (1/K) sum_k r_k
+        gradient = (1/K) sum_k A_k Z_k / sigma,   A_k = r_k less a baseline
+
+    The value is that of the sampled costs; its gradient is that of the weighted likelihood of the
+    sampled costs, with weights ``-A_k / K``.
+
+    References
+    ----------
+    Williams, "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement
+    Learning", 1992, doi 10.1007/BF00992696. Silvestri et al., "Score Function Gradient Estimation
+    to Widen the Applicability of Decision-Focused Learning", 2023, arXiv 2307.05213.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dfl import Target, make_loss
+    >>> from dfl_solvers import Simplex
+    >>> loss = make_loss("score-function", Simplex(3), {"sigma": 0.01})
+    >>> loss(torch.tensor([[3.0, 2.0, 1.0]]), Target(costs=torch.tensor([[1.0, 2.0, 4.0]])))
+    tensor(3.)
+    """
+
+    requires: ClassVar[frozenset[str]] = frozenset({"costs", "objectives"})
+
+    def __init__(
+        self,
+        oracle: Oracle,
+        sigma: float = 1.0,
+        n_samples: int = 10,
+        baseline: Literal["leave-one-out", "standardized"] = "leave-one-out",
+    ) -> None:
+        super().__init__(oracle)
+        if not sigma > 0:
+            raise InvalidInputError(
+                f"ScoreFunctionLoss: got sigma={sigma}, expected a positive number"
+            )
+        if n_samples < 2:
+            raise InvalidInputError(
+                f"ScoreFunctionLoss: got n_samples={n_samples}, expected at least 2: the regret of "
+                "one draw is compared with that of others"
+            )
+        if baseline not in _BASELINES:
+            raise InvalidInputError(
+                f"ScoreFunctionLoss: got baseline={baseline!r}, expected one of: "
+                f"{', '.join(_BASELINES)}"
+            )
+        self.sigma = sigma
+        self.n_samples = n_samples
+        self.baseline = baseline
+        self.generator = torch.Generator().manual_seed(0)
+        self.likelihood = WeightedLikelihoodLoss(log_prob=self.log_density)
+
+    def log_density(self, output: Tensor, costs: Tensor) -> Tensor:
+        """Log-density (n, k), but for a constant, of costs (n, k, d) drawn around outputs."""
+        return -((costs - output[:, None]) ** 2).sum(-1) / (2 * self.sigma**2)
+
+    def per_sample(self, output: Tensor, target: Target) -> Tensor:
+        """Mean regret over the draws, with the score-function gradient; shape (n,)."""
+        n, d = output.shape
+        law = Normal()
+        noise = law.draw((n, self.n_samples, d), output, self.generator)  # type: ignore[arg-type]
+        mask = target.mask()
+        if mask is not None:  # padding has no noise, hence no gradient
+            noise = noise * mask.to(noise.device)[:, None]
+        costs = law.perturb(output.detach(), noise, self.sigma)
+        decisions, _ = self.solve(costs, target.instance)
+        regrets = self._objectives(decisions, target) - target.objectives[:, None]
+        advantages = _BASELINES[self.baseline](-regrets)
+        samples = WeightedSamples(costs, advantages / self.n_samples)
+        score = self.likelihood.per_sample(output, samples)
+        return regrets.mean(1) + score - score.detach()
+
+    def _objectives(self, decisions: Tensor, target: Target) -> Tensor:
+        """Objectives (n, k) of decisions (n, k, d) under the true costs."""
+        if self.linear_objective:
+            return torch.linalg.vecdot(target.costs[:, None], decisions)
+        return self.evaluate(target.costs, decisions, target.instance)

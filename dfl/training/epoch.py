@@ -1,0 +1,105 @@
+"""One pass over a source: the part of the training loop that depends on the kind of model."""
+
+from __future__ import annotations
+
+from typing import Protocol, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dfl.exceptions import InvalidInputError
+from dfl.losses import AbstractLoss, Target
+from dfl.losses.closed_form import ClosedForm, Truth, has_closed_form
+from dfl.training.source import Source
+from dfl.training.step import Step
+
+
+class StopTraining(Exception):
+    """Raise it in an oracle, a source or a monitor to end training; the epoch does not count."""
+
+
+class Diverged(Exception):
+    """The model's output is not finite any more."""
+
+
+class Epoch(Protocol):
+    """Runs epochs of one training run."""
+
+    def run(self, generator: torch.Generator) -> tuple[float, int]:
+        """Pass over the source once; return the sum of the losses of its samples, and how many."""
+        ...
+
+
+@final
+class AutogradEpoch:
+    """Any model, any loss, any source: the gradient comes from autograd.
+
+    Where the loss has a closed form, autograd starts at the model's output.
+
+    Parameters
+    ----------
+    model : nn.Module
+    loss : AbstractLoss
+    source : Source
+    optimizer : torch.optim.Optimizer
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: AbstractLoss,
+        source: Source,
+        optimizer: torch.optim.Optimizer,
+    ) -> None:
+        self.model = model
+        self.loss = loss
+        self.source = source
+        self.parameters = list(model.parameters())
+        self.step = Step(optimizer)
+
+    def run(self, generator: torch.Generator) -> tuple[float, int]:
+        """Pass over the source once."""
+        total, count = 0.0, 0
+        self.step.start()
+        for inputs, target, *weights in self.source.batches(self.model, generator):
+            for parameter in self.parameters:  # what zero_grad does, without its profiling
+                parameter.grad = None
+            output = self.model(inputs)
+            try:
+                value = self._backward(output, target, *weights)
+            except InvalidInputError as error:
+                # a diverged model surfaces as a NaN cost: say what really happened
+                if not torch.isfinite(output).all():
+                    raise Diverged from error
+                raise
+            self.step()
+            total += value * len(inputs)
+            count += len(inputs)
+        return total, count
+
+    def _backward(self, output: Tensor, target: Target, weights: Tensor | None = None) -> float:
+        """Propagate the mean loss of a batch back to the parameters, and return it."""
+        if isinstance(self.loss, ClosedForm) and self._usable(output, target):
+            sign, n = self.loss.sign, len(output)
+            held = sign * output.detach().numpy()  # a copy, which may be overwritten
+            values, slope = self.loss.value_and_gradient(held, Truth.of(self.loss, target))
+            scales = np.full(n, 1 / n, held.dtype)
+            if weights is not None:
+                scales *= weights.numpy()
+            slope *= sign * scales[:, None]
+            output.backward(torch.from_numpy(slope))  # type: ignore[no-untyped-call]
+            return float(np.dot(scales, values))
+        if weights is None:
+            value = self.loss(output, target)
+        else:
+            value = (self.loss(output, target, reduction="none") * weights).mean()
+        value.backward()
+        return float(value.item())
+
+    def _usable(self, output: Tensor, target: Target) -> bool:
+        return (
+            output.device.type == "cpu"
+            and output.requires_grad
+            and has_closed_form(self.loss, target, tuple(output.shape), output.dtype)
+        )

@@ -1,0 +1,48 @@
+"""The table "which loss needs what", made from what the losses require.
+
+``python docs/losses_table.py`` writes it; a test holds the written one equal to it.
+"""
+
+from pathlib import Path
+
+from dfl.losses import available, imitating
+from dfl.losses.registry import LOSSES
+
+PATH = Path(__file__).parent / "_generated" / "losses.md"
+
+
+def table() -> str:
+    """Return the table in Markdown."""
+    rows = [
+        "| loss | class | learns from | labels it solves for, once | needs of the oracle |",
+        "|---|---|---|---|---|",
+    ]
+    for name in available():
+        needs = LOSSES[name].requires
+        cells = (
+            f'`"{name}"`',
+            f"`{LOSSES[name].__name__}`",
+            learns_from(name),
+            "optimal decisions" if needs & {"decisions", "objectives"} else "none",
+            of_the_oracle(needs),
+        )
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
+
+
+def learns_from(name: str) -> str:
+    if "samples" in LOSSES[name].requires:
+        return "weighted samples"
+    return "costs, or decisions alone" if name in imitating() else "costs"
+
+
+def of_the_oracle(needs: frozenset[str]) -> str:
+    if "samples" in needs:
+        return "it has none"
+    if "program" in needs:
+        return "a matrix form (`program`)"
+    return "an objective that is c.w alone" if "linear" in needs else "nothing but `solve`"
+
+
+if __name__ == "__main__":
+    PATH.write_text(table(), encoding="utf-8")

@@ -1,0 +1,264 @@
+"""Weights, warm starts, single passes, validation sets, callbacks and limits of a fit."""
+
+from __future__ import annotations
+
+import pickle
+import time
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+
+from dfl import DecisionFocusedRegressor
+from dfl.datasets import make_shortest_path
+from dfl.exceptions import InvalidInputError, TrainingError
+from dfl_solvers import FromCallable, GridShortestPath, Pool, TopK
+
+DATA = make_shortest_path(200, grid=(4, 4), degree=6, noise=0.5, random_state=0)
+X, C = DATA.X, DATA.C
+both = pytest.mark.parametrize("predictor", ["linear", "mlp"])
+
+
+def make(predictor="linear", **settings) -> DecisionFocusedRegressor:
+    settings = {"max_iter": 4, "random_state": 0, **settings}
+    return DecisionFocusedRegressor(DATA.oracle, predictor=predictor, **settings)
+
+
+@pytest.mark.parametrize("loss", ["spo+", "squared"])
+@both
+def test_a_weight_of_two_is_a_row_twice(predictor: str, loss: str) -> None:
+    weights = np.ones(200)
+    weights[:30] = 2
+    # Adam would enlarge the rounding errors of a slope that is zero at least squares
+    model = make(predictor, loss=loss, optimizer="sgd", early_stopping=False, batch_size=230)
+    weighted = clone(model).fit(X, C, sample_weight=weights).predict(X)
+    doubled = clone(model).fit(np.vstack([X, X[:30]]), np.vstack([C, C[:30]])).predict(X)
+    # single precision for the network
+    np.testing.assert_allclose(weighted, doubled, rtol=1e-8 if predictor == "linear" else 1e-3)
+    if predictor == "linear":
+        assert not np.allclose(weighted, clone(model).fit(X, C).predict(X), rtol=1e-3)
+
+
+def test_equal_weights_change_nothing() -> None:
+    plain, weighted = make().fit(X, C), make().fit(X, C, sample_weight=np.full(200, 3.0))
+    np.testing.assert_allclose(plain.coef_, weighted.coef_, rtol=1e-9)
+    np.testing.assert_allclose(
+        [e["validation"] for e in plain.history_], [e["validation"] for e in weighted.history_]
+    )
+
+
+def test_weights_count_in_the_validation() -> None:
+    # the instances that validate with weight zero might as well not be there
+    rng = np.random.default_rng(1)
+    weights = np.r_[np.ones(50), np.zeros(50)]
+    held = {"X": X[:100], "y": C[:100], "sample_weight": weights}
+    weighted = make().fit(X[100:], C[100:], validation=held)
+    absent = make().fit(X[100:], C[100:], validation=(X[:50], C[:50]))
+    np.testing.assert_array_equal(weighted.coef_, absent.coef_)
+    noise = make().fit(X[100:], C[100:], validation=(X[:50], rng.permutation(C[:50])))
+    assert noise.history_[0]["loss"] == absent.history_[0]["loss"]
+    assert noise.history_[0]["validation"] != absent.history_[0]["validation"]
+
+
+def test_weights_of_instances_in_long_data() -> None:
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(3, 6, 40)
+    groups = np.repeat(np.arange(40), sizes)
+    rows = rng.normal(size=(len(groups), 3))
+    y = np.exp(rows @ [0.5, -1.0, 0.3])
+    weights = np.where(np.arange(40) < 10, 0.0, 1.0)
+    model = DecisionFocusedRegressor(
+        TopK(None, 1), max_iter=3, early_stopping=False, batch_size=64, random_state=0
+    )
+    weighted = clone(model).fit(rows, y, sample_weight=weights, groups=groups)
+    kept = groups >= 10
+    fewer = clone(model).fit(rows[kept], y[kept], groups=groups[kept])
+    np.testing.assert_allclose(weighted.coef_, fewer.coef_, rtol=1e-8)
+    with pytest.raises(ValueError, match="sample_weight"):
+        clone(model).fit(rows, y, sample_weight=np.ones(len(y)), groups=groups)
+
+
+@both
+def test_partial_fit_goes_on(predictor: str) -> None:
+    model = make(predictor, batch_size=20)
+    model.partial_fit(X[:100], C[:100])
+    scaling, first = model._scaling, model.predict(X)
+    model.partial_fit(X[100:], C[100:])
+    assert model._scaling is scaling
+    assert not np.allclose(model.predict(X), first)
+    assert [entry["epoch"] for entry in model.history_] == [1, 2]
+    assert model.n_iter_ == model.best_iter_ == 2
+    assert model.budget_.instances == 2 * 200  # labels, and one solve each
+    steps = {int(state["step"]) for state in model._optimizer.state.values()}
+    assert steps == {10}
+    seconds = [entry["seconds"] for entry in model.history_]
+    assert 0 < seconds[0] < seconds[1]
+    # the same calls give the same weights, also through a pickle
+    again = make(predictor, batch_size=20).partial_fit(X[:100], C[:100])
+    again = pickle.loads(pickle.dumps(again))  # noqa: S301
+    again.partial_fit(X[100:], C[100:])
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+
+
+def test_partial_fit_learns() -> None:
+    model, start = make(learning_rate=0.02), make().partial_fit(X[:150], C[:150])
+    for _ in range(30):
+        model.partial_fit(X[:150], C[:150])
+    assert model.score(X[150:], C[150:]) > start.score(X[150:], C[150:])
+
+
+def test_partial_fit_after_fit_and_after_an_error() -> None:
+    model = make(schedule="cosine").fit(X, C)
+    fitted = model.predict(X)
+    with pytest.raises(InvalidInputError, match="got 23 costs per row"):
+        model.partial_fit(X, C[:, :23])
+    with pytest.raises(TrainingError):
+        model.set_params(loss="squared", learning_rate=1e300).partial_fit(X, C)
+    np.testing.assert_array_equal(model.predict(X), fitted)
+    model.set_params(loss="spo+", learning_rate=1e-2).partial_fit(X, C)
+    assert [entry["epoch"] for entry in model.history_] == [1, 2, 3, 4, 5]
+    assert model.history_[-1]["learning_rate"] == 1e-2
+    assert not np.allclose(model.predict(X), fitted)
+
+
+def test_partial_fit_of_a_loaded_estimator(tmp_path) -> None:
+    from dfl import load
+
+    model = make().fit(X, C)
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    before = again.predict(X)
+    again.partial_fit(X, C)
+    assert not np.allclose(again.predict(X), before)
+    assert again.n_iter_ == 5
+
+
+@both
+def test_warm_start_goes_on_from_the_weights(predictor: str) -> None:
+    model = make(predictor, warm_start=True, early_stopping=False, optimizer="sgd")
+    # of plain gradient steps in one batch, two fits of 4 epochs are one of 8
+    model.set_params(batch_size=200).fit(X, C).fit(X, C)
+    whole = clone(model).set_params(max_iter=8).fit(X, C)
+    # single precision of the network apart
+    np.testing.assert_allclose(model.predict(X), whole.predict(X), rtol=1e-4)
+    cold = clone(model).set_params(warm_start=False).fit(X, C)
+    assert not np.allclose(cold.fit(X, C).predict(X), model.predict(X), rtol=1e-4)
+    with pytest.raises(ValueError, match="X has 4 features"):
+        model.fit(X[:, :4], C)
+    # data in other units are understood in the first scales
+    again = clone(model).fit(X, C)
+    again.fit(X, 2 * C)
+    assert again._scaling is not None
+    assert again._scaling.cost == model._scaling.cost
+
+
+def test_a_validation_set_of_ones_own() -> None:
+    model = make().fit(X[:150], C[:150], validation=(X[150:], C[150:]))
+    named = make().fit(X[:150], C[:150], validation={"X": X[150:], "y": C[150:]})
+    np.testing.assert_array_equal(model.coef_, named.coef_)
+    best = model.history_[model.best_iter_ - 1]["validation"]
+    assert 1 - best == pytest.approx(model.score(X[150:], C[150:]), abs=1e-12)
+    assert model.budget_.instances == 150 + 50 + 50 + 200 * 4
+    with pytest.raises(InvalidInputError, match="early_stopping is off"):
+        make(early_stopping=False).fit(X, C, validation=(X, C))
+    with pytest.raises(InvalidInputError, match="got 9 costs per row"):
+        make().fit(X, C, validation=(X, C[:, :9]))
+    with pytest.raises(ValueError, match="X has 4 features"):
+        make().fit(X, C, validation=(X[:, :4], C))
+
+
+def test_callbacks_see_every_epoch_and_may_stop() -> None:
+    seen = []
+
+    def stop(entry: dict[str, float]) -> bool:
+        seen.append(dict(entry))
+        return entry["epoch"] == 3
+
+    model = make(max_iter=10).fit(X, C, callbacks=[stop])
+    assert model.n_iter_ == 3
+    assert [entry["epoch"] for entry in seen] == [1, 2, 3]
+    assert set(seen[0]) == {
+        "epoch", "loss", "validation", "learning_rate", "seconds", "interrupted",
+    }  # fmt: skip
+    assert seen == model.history_
+
+
+def slow(seconds: float) -> FromCallable:
+    grid = GridShortestPath(4, 4)
+
+    def function(c: np.ndarray) -> np.ndarray:
+        time.sleep(seconds)
+        return grid.solve(c[None]).decisions[0]
+
+    return FromCallable(function, n_costs=24)
+
+
+@both
+def test_the_solver_may_be_given_a_limit(predictor: str) -> None:
+    model = make(predictor, max_solver_seconds=0.3, max_iter=10_000, n_iter_no_change=10_000)
+    model.set_params(oracle=slow(2e-4)).fit(X[:60], C[:60])
+    assert 1 <= model.n_iter_ < 1000
+    assert 0.3 <= model.budget_.seconds < 3
+    values = [entry["validation"] for entry in model.history_]
+    best = min(values)
+    if model.best_iter_:
+        assert values[model.best_iter_ - 1] == best
+    # a limit that is never reached changes nothing
+    free, loose = make(predictor).fit(X, C), make(predictor, max_solver_seconds=1e6).fit(X, C)
+    np.testing.assert_array_equal(free.predict(X), loose.predict(X))
+    for wrong in (0, -1.0, float("nan")):
+        with pytest.raises(InvalidInputError, match="max_solver_seconds="):
+            make(predictor, max_solver_seconds=wrong).fit(X, C)
+
+
+def test_a_limit_that_the_labels_use_up_leaves_least_squares() -> None:
+    model = make(max_solver_seconds=1e-3).set_params(oracle=slow(1e-3))
+    with pytest.warns(ConvergenceWarning, match="before the first epoch"):
+        model.fit(X[:40], C[:40])
+    assert model.n_iter_ == model.best_iter_ == 0
+    assert model.history_ == []
+    from sklearn.linear_model import LinearRegression
+
+    plain = make(max_solver_seconds=1e-3, early_stopping=False).set_params(oracle=slow(1e-3))
+    with pytest.warns(ConvergenceWarning, match="before the first epoch"):
+        plain.fit(X[:40], C[:40])
+    expected = LinearRegression().fit(X[:40], C[:40]).predict(X)
+    np.testing.assert_allclose(plain.predict(X), expected, rtol=1e-9)
+
+
+def test_a_long_fit_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    import dfl.estimators._solver_time as module
+
+    monkeypatch.setattr(module, "_LONG", 1.0)
+    model = make(max_iter=500).set_params(oracle=slow(5e-4))
+    seen = []
+    with pytest.warns(UserWarning, match=r"an epoch will solve 20 instances.* 500 epochs .* s;"):
+        model.fit(X[:20], C[:20], callbacks=[lambda entry: seen.append(entry) or True])
+    assert len(seen) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.set_params(max_iter=2).fit(X[:20], C[:20])
+        model.set_params(max_iter=500, max_solver_seconds=0.1).fit(X[:20], C[:20])
+        # what costs no solves says nothing of them
+        model.set_params(loss="squared", max_solver_seconds=None)
+        model.fit(X[:20], C[:20], callbacks=[lambda entry: True])
+
+
+def test_interrupted_solves_are_counted_by_epoch() -> None:
+    model = make(early_stopping=False).set_params(oracle=Pool(DATA.oracle, 0.3, random_state=0))
+    model.fit(X, C)
+    # the pool solves about a third, and answers the others without proof
+    counts = [entry["interrupted"] for entry in model.history_]
+    assert all(90 < count < 180 for count in counts)
+    assert sum(counts) == model.budget_.interrupted
+    assert {entry["interrupted"] for entry in make().fit(X, C).history_} == {0}
+
+
+def test_a_users_linear_module_is_trained_like_the_named_one() -> None:
+    module = torch.nn.Linear(5, 24, dtype=torch.float64)
+    direct = make(module, early_stopping=False, loss="squared").fit(X, C)
+    wrapped = make(torch.nn.Sequential(module), early_stopping=False, loss="squared").fit(X, C)
+    np.testing.assert_allclose(direct.predict(X), wrapped.predict(X), rtol=1e-6)

@@ -1,0 +1,165 @@
+"""Values and gradients are those of PyEPO, on the same data and in the same run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import highspy  # noqa: F401  (before PyEPO, which loads ortools)
+import numpy as np
+import pytest
+import torch
+
+from dfl import Target, make_loss
+from dfl_solvers import GridShortestPath, Knapsack, Maximize, Oracle
+
+N = 24
+WEIGHTS = np.array([[3.0, 4.0, 2.0, 5.0, 1.0, 4.0], [2.0, 1.0, 4.0, 3.0, 3.0, 2.0]])
+CAPACITIES = np.array([8.0, 7.0])
+
+
+@pytest.fixture(scope="module", params=["shortest-path", "knapsack"])
+def peer(request: pytest.FixtureRequest) -> SimpleNamespace:
+    """Return a problem in both libraries, predictions and truth, in float64."""
+    pyepo = pytest.importorskip("pyepo")
+    gurobipy = pytest.importorskip("gurobipy")
+    gurobipy.setParam("OutputFlag", 0)
+    oracle: Oracle
+    if request.param == "shortest-path":
+        oracle = GridShortestPath(5, 5)
+        model = pyepo.model.shortestPathModel((5, 5), backend="gurobi")
+    else:
+        oracle = Maximize(Knapsack(WEIGHTS, CAPACITIES))
+        model = pyepo.model.knapsackModel(WEIGHTS, CAPACITIES, backend="gurobi")
+    rng = np.random.default_rng(0)
+    output, costs = rng.uniform(0.5, 2.0, size=(2, N, oracle.n_costs))
+    solution = oracle.solve(costs)
+    data = pyepo.data.dataset.optDataset(model, np.zeros((N, 1)), costs)
+    np.testing.assert_allclose(data.sols, solution.decisions, atol=1e-6)
+    return SimpleNamespace(
+        func=pyepo.func,
+        model=model,
+        data=data,
+        oracle=oracle,
+        sign=getattr(oracle, "sign", 1),
+        output=torch.tensor(output),
+        costs=torch.tensor(costs),
+        decisions=torch.tensor(solution.decisions),
+        objectives=torch.tensor(solution.objectives),
+    )
+
+
+def spo_plus(peer: SimpleNamespace, output: torch.Tensor) -> torch.Tensor:
+    loss = peer.func.SPOPlus(peer.model, reduction="none")
+    return loss(output, peer.costs, peer.decisions, peer.objectives[:, None])
+
+
+def gradient_of(two_sides: bool) -> Callable[..., torch.Tensor]:
+    def loss(peer: SimpleNamespace, output: torch.Tensor) -> torch.Tensor:
+        theirs = peer.func.perturbationGradient(
+            peer.model, sigma=0.25, two_sides=two_sides, reduction="none"
+        )
+        return theirs(output, peer.costs)
+
+    return loss
+
+
+def regret_of(name: str, **parameters: Any) -> Callable[..., torch.Tensor]:
+    """Their layers give decisions, of which this takes the regret."""
+
+    def loss(peer: SimpleNamespace, output: torch.Tensor) -> torch.Tensor:
+        theirs = getattr(peer.func, name)(peer.model, **parameters)
+        same_noise(peer, theirs)
+        decisions = theirs(output)
+        return peer.sign * (torch.linalg.vecdot(peer.costs, decisions) - peer.objectives)
+
+    return loss
+
+
+def pooled(name: str, truth: str) -> Callable[..., torch.Tensor]:
+    def loss(peer: SimpleNamespace, output: torch.Tensor) -> torch.Tensor:
+        theirs = getattr(peer.func, name)(peer.model, dataset=peer.data, reduction="none")
+        theirs.solpool = theirs.solpool.to(output.dtype)  # theirs is in single precision
+        return theirs(output, getattr(peer, truth))
+
+    return loss
+
+
+CASES: dict[str, tuple[str, dict[str, Any], Callable[..., torch.Tensor]]] = {
+    "spo+": ("spo+", {}, spo_plus),
+    "backward gradient": ("perturbation-gradient", {"step": 0.25}, gradient_of(False)),
+    "central gradient": (
+        "perturbation-gradient", {"step": 0.25, "side": "central"}, gradient_of(True),
+    ),
+    "black box": (
+        "black-box", {"smoothing": 3.0}, regret_of("blackboxOpt", lambd=3.0),
+    ),
+    "identity": (
+        "identity", {"projection": "none"}, regret_of("negativeIdentity"),
+    ),
+    "nce": ("nce", {}, pooled("noiseContrastiveEstimation", "decisions")),
+    "contrastive map": ("contrastive-map", {}, pooled("contrastiveMAP", "decisions")),
+    "pointwise": ("ranking-pointwise", {}, pooled("pointwiseLearningToRank", "costs")),
+    "pairwise": ("ranking-pairwise", {}, pooled("pairwiseLearningToRank", "costs")),
+    "listwise": ("ranking-listwise", {}, pooled("listwiseLearningToRank", "costs")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_value_and_gradient_are_those_of_pyepo(peer: SimpleNamespace, case: str) -> None:
+    name, parameters, theirs = CASES[case]
+    ours, other = (peer.output.clone().requires_grad_() for _ in range(2))
+    loss = make_loss(name, peer.oracle, parameters)
+    found = loss(ours, Target(costs=peer.costs), reduction="none")
+    found.sum().backward()
+    expected = theirs(peer, other)
+    expected.sum().backward()
+    # theirs has 1e-7 in denominators, and no weight of a list below 1e-8
+    np.testing.assert_allclose(found.detach(), expected.detach(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(ours.grad, other.grad, rtol=1e-5, atol=1e-6)
+
+
+def same_noise(peer: SimpleNamespace, theirs: Any) -> None:
+    """Flip their noise where values are maximized: they add it to values, we to costs."""
+    if peer.sign == -1 and hasattr(theirs, "_perturb"):
+        plain = theirs._perturb
+        theirs._perturb = lambda values, noise: plain(values, -noise)
+
+
+def test_fenchel_young_is_that_of_pyepo_with_the_same_noise(peer: SimpleNamespace) -> None:
+    sigma, k, seed = 0.5, 3, 7
+    ours, other = (peer.output.clone().requires_grad_() for _ in range(2))
+    loss = make_loss("perturbed-fenchel-young", peer.oracle, {"sigma": sigma, "n_samples": k})
+    loss.generator.manual_seed(seed)
+    found = loss(ours, Target(costs=peer.costs), reduction="none")
+    found.sum().backward()
+    theirs = peer.func.perturbedFenchelYoung(
+        peer.model, n_samples=k, sigma=sigma, seed=seed, reduction="none"
+    )
+    same_noise(peer, theirs)
+    expected = theirs(other, peer.decisions)
+    expected.sum().backward()
+    # ours adds the noise's part of the decision w*, of mean zero, so that no draw is negative
+    noise = torch.randn(
+        (N, k, peer.costs.shape[1]), generator=torch.Generator().manual_seed(seed),
+        dtype=torch.float64,
+    )  # fmt: skip
+    difference = sigma * torch.linalg.vecdot(noise, peer.decisions[:, None]).mean(1)
+    np.testing.assert_allclose(found.detach(), expected.detach() + difference, atol=1e-6)
+    np.testing.assert_allclose(ours.grad, other.grad, atol=1e-6)
+
+
+def test_perturbed_regret_is_that_of_pyepo_with_the_same_noise(peer: SimpleNamespace) -> None:
+    sigma, k, seed = 0.5, 4, 7
+    ours, other = (peer.output.clone().requires_grad_() for _ in range(2))
+    loss = make_loss("perturbed-regret", peer.oracle, {"sigma": sigma, "n_samples": k})
+    loss.generator.manual_seed(seed)
+    found = loss(ours, Target(costs=peer.costs), reduction="none")
+    found.sum().backward()
+    theirs = regret_of("perturbedOpt", n_samples=k, sigma=sigma, seed=seed)
+    expected = theirs(peer, other)
+    expected.sum().backward()
+    np.testing.assert_allclose(found.detach(), expected.detach(), atol=1e-6)
+    # its gradient is in terms of the noise it drew
+    np.testing.assert_allclose(ours.grad, peer.sign * other.grad, rtol=1e-5, atol=1e-6)
