@@ -93,7 +93,13 @@ API: dict[str, dict[str, list[str]]] = {
         ],
     },
     "dfl.training": {
-        "The loop": ["train", "TrainingResult", "Checkpoint", "StopTraining", "make_optimizer"],
+        "The loop": [
+            "train",
+            "TrainingResult",
+            "Checkpoint",
+            "StopTraining",
+            "make_optimizer",
+        ],
         "Batches": ["Source", "TableSource"],
         "Long data": ["SharedOverItems"],
     },

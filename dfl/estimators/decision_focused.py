@@ -27,7 +27,8 @@ from dfl.estimators._validation import make_monitor
 from dfl.estimators.base import BaseDecisionEstimator
 from dfl.exceptions import InvalidInputError
 from dfl.losses import AbstractLoss, make_loss
-from dfl.training import Callback, Checkpoint, SharedOverItems, TableSource, make_optimizer, train
+from dfl.training import Checkpoint, SharedOverItems, TableSource, make_optimizer, train
+from dfl.training.train import Callback
 from dfl_solvers.oracle import Array, Oracle, minimizing
 from dfl_solvers.wrappers import Counting, Counts
 

@@ -11,7 +11,6 @@ from torch import Tensor
 from dfl.losses.base import AbstractLoss
 from dfl.losses.closed_form import Truth
 from dfl.losses.target import Target
-from dfl_solvers.kernels import kernel, run
 from dfl_solvers.oracle import Array
 
 
@@ -67,49 +66,17 @@ class SPOPlusLoss(AbstractLoss):
 
     def value_and_gradient(self, output: Array, truth: Truth) -> tuple[Array, Array]:
         """SPO+ loss (n,) and its subgradient (n, d), in place of the output."""
+        # imported here: compiled code is slow to load, and nobody trains while importing
+        from dfl.losses._spo_plus_kernels import compare, shift
+        from dfl_solvers.kernels import run
+
         n = len(output)
-        run(_shift, n, output, truth.costs, serial=n + 1)
+        run(shift, n, output, truth.costs, serial=n + 1)
         solution = self.oracle.solve(output, truth.instance)
         values = np.empty(n, output.dtype)
         if truth.own is not None:
             own = solution.objectives - np.vecdot(output, solution.decisions)
-        run(_compare, n, output, truth.decisions, solution.decisions, values, serial=n + 1)
+        run(compare, n, output, truth.decisions, solution.decisions, values, serial=n + 1)
         if truth.own is not None:
             values += truth.own - own
         return values, output
-
-
-@kernel
-def _shift(lo, hi, output, costs):  # type: ignore[no-untyped-def]
-    for i in range(lo, hi):
-        for j in range(output.shape[1]):
-            output[i, j] += output[i, j] - costs[i, j]
-
-
-@kernel
-def _compare(lo, hi, shifted, decisions, spoiled, values):  # type: ignore[no-untyped-def]
-    d = shifted.shape[1]
-    for i in range(lo, hi):
-        s, w, v = shifted[i], decisions[i], spoiled[i]
-        # four sums, which the processor adds up side by side
-        sum0 = sum1 = sum2 = sum3 = 0.0
-        j = 0
-        while j + 4 <= d:
-            g0, g1, g2, g3 = (
-                w[j] - v[j],
-                w[j + 1] - v[j + 1],
-                w[j + 2] - v[j + 2],
-                w[j + 3] - v[j + 3],
-            )
-            sum0 += s[j] * g0
-            sum1 += s[j + 1] * g1
-            sum2 += s[j + 2] * g2
-            sum3 += s[j + 3] * g3
-            s[j], s[j + 1], s[j + 2], s[j + 3] = g0 + g0, g1 + g1, g2 + g2, g3 + g3
-            j += 4
-        while j < d:
-            g0 = w[j] - v[j]
-            sum0 += s[j] * g0
-            s[j] = g0 + g0
-            j += 1
-        values[i] = (sum0 + sum1) + (sum2 + sum3)

@@ -6,12 +6,10 @@ from dfl.training.optimizers import make_optimizer as make_optimizer
 from dfl.training.shared import SharedOverItems as SharedOverItems
 from dfl.training.source import Source as Source
 from dfl.training.source import TableSource as TableSource
-from dfl.training.train import Callback as Callback
 from dfl.training.train import TrainingResult as TrainingResult
 from dfl.training.train import train as train
 
 __all__ = [
-    "Callback",
     "Checkpoint",
     "SharedOverItems",
     "Source",

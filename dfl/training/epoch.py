@@ -12,7 +12,6 @@ from dfl.exceptions import InvalidInputError
 from dfl.losses import AbstractLoss, Target
 from dfl.losses.closed_form import ClosedForm, Truth, has_closed_form
 from dfl.training.source import Source
-from dfl.training.step import Step
 
 
 class StopTraining(Exception):
@@ -56,6 +55,9 @@ class AutogradEpoch:
         self.loss = loss
         self.source = source
         self.parameters = list(model.parameters())
+        # imported here: compiled code is slow to load, and nobody trains while importing
+        from dfl.training.step import Step
+
         self.step = Step(optimizer)
 
     def run(self, generator: torch.Generator) -> tuple[float, int]:

@@ -18,7 +18,6 @@ from dfl.exceptions import InvalidInputError, TrainingError
 from dfl.losses import AbstractLoss
 from dfl.training.checkpoint import Checkpoint, pack_optimizer, unpack_optimizer
 from dfl.training.epoch import AutogradEpoch, Diverged, Epoch, StopTraining
-from dfl.training.linear import LinearEpoch
 from dfl.training.optimizers import make_optimizer, make_schedule
 from dfl.training.source import Source
 
@@ -214,6 +213,9 @@ class _Run:
     def passage(self) -> Epoch:
         """What runs epochs; made after a checkpoint is read, since it holds on to the state."""
         parts = self.model, self.loss, self.source, self.optimizer
+        # imported here: compiled code is slow to load, and nobody trains while importing
+        from dfl.training.linear import LinearEpoch
+
         return LinearEpoch.of(*parts) or AutogradEpoch(*parts)
 
     @property

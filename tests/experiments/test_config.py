@@ -12,7 +12,7 @@ from dfl_experiments.config import RunConfig, SuiteConfig, load, parse_seeds, re
 
 
 def test_all_shipped_recipes_are_valid() -> None:
-    assert list(recipes()) == ["demo", "energy", "portfolio-sp500", "shortest-path"]
+    assert list(recipes()) == ["demo", "energy", "portfolio-sp500", "shortest-path", "surrogates"]
     for name, description in recipes().items():
         assert isinstance(load(name), RunConfig | SuiteConfig)
         assert description.endswith(".")

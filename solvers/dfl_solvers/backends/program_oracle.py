@@ -23,7 +23,9 @@ class AbstractProgramOracle(AbstractOracle):
 
     def program(self, instance: Instance | None = None) -> Program:
         """Return the feasible set of one instance in matrix form."""
-        changes: dict[str, Any] = dict(instance or {})
+        if not instance:
+            return self._hot.program
+        changes: dict[str, Any] = dict(instance)
         return dataclasses.replace(self._hot.program, **changes)
 
     def _solve(self, costs: Array, instance: Instance) -> Solution:
