@@ -22,7 +22,7 @@ _PLAIN = 2000
 # nodes until the basis starts afresh: its inverse gathers rounding errors
 _REFRESH = 200
 # nodes until the search starts again from the root, now joining lists where it can
-_PATIENCE = 600
+_PATIENCE = 300
 
 
 @part

@@ -113,46 +113,41 @@ class GridShortestPath(AbstractOracle):
 def _walk(lo, hi, costs, decisions, objectives, status, rows, cols):  # type: ignore[no-untyped-def]
     d = costs.shape[1]
     width = 2 * cols - 1  # edges that leave a row of nodes
-    block = np.zeros((d, _LANES), costs.dtype)
     below = np.zeros((cols, _LANES), costs.dtype)  # value of the nodes of the next row
     right = np.zeros((rows * cols, _LANES), np.bool_)
-    spoiled = np.empty(_LANES, costs.dtype)
+    spoiled = np.empty(_LANES, costs.dtype)  # NaN where a cost is not finite
     zero = below[0, 0]
     for start in range(lo, hi, _LANES):
         lanes = min(_LANES, hi - start)
-        spoiled[:] = zero
         if lanes == _LANES:
-            for e in range(d):
-                for lane in range(_LANES):
-                    cost = costs[start + lane, e]
-                    block[e, lane] = cost
-                    spoiled[lane] += cost - cost  # NaN where the cost is not finite
-        else:
-            for e in range(d):
-                for lane in range(lanes):
-                    cost = costs[start + lane, e]
-                    block[e, lane] = cost
-                    spoiled[lane] += cost - cost
-        for i in range(rows - 1, -1, -1):
+            lane_costs = costs[start : start + _LANES]
+        else:  # idle lanes see zeros
+            lane_costs = np.zeros((_LANES, d), costs.dtype)
+            lane_costs[:lanes] = costs[start:hi]
+        spoiled[:] = zero
+        below[cols - 1] = zero
+        for j in range(cols - 2, -1, -1):
+            for lane in range(_LANES):
+                across = lane_costs[lane, (rows - 1) * width + j]
+                spoiled[lane] += across - across
+                right[(rows - 1) * cols + j, lane] = True
+                below[j, lane] = across + below[j + 1, lane]
+        for i in range(rows - 2, -1, -1):
             first = i * width
-            for j in range(cols - 1, -1, -1):
-                if i == rows - 1 and j == cols - 1:
-                    for lane in range(_LANES):
-                        below[j, lane] = zero
-                elif i == rows - 1:
-                    for lane in range(_LANES):
-                        below[j, lane] = block[first + j, lane] + below[j + 1, lane]
-                        right[i * cols + j, lane] = True
-                elif j == cols - 1:
-                    for lane in range(_LANES):
-                        below[j, lane] = block[first + cols - 1 + j, lane] + below[j, lane]
-                        right[i * cols + j, lane] = False
-                else:
-                    for lane in range(_LANES):
-                        across = block[first + j, lane] + below[j + 1, lane]
-                        down = block[first + cols - 1 + j, lane] + below[j, lane]
-                        right[i * cols + j, lane] = across <= down
-                        below[j, lane] = min(across, down)
+            for lane in range(_LANES):
+                down = lane_costs[lane, first + width - 1]
+                spoiled[lane] += down - down
+                right[i * cols + cols - 1, lane] = False
+                below[cols - 1, lane] += down
+            for j in range(cols - 2, -1, -1):
+                for lane in range(_LANES):
+                    across = lane_costs[lane, first + j]
+                    down = lane_costs[lane, first + cols - 1 + j]
+                    spoiled[lane] += (across - across) + (down - down)
+                    across += below[j + 1, lane]
+                    down += below[j, lane]
+                    right[i * cols + j, lane] = across <= down
+                    below[j, lane] = min(across, down)
         for lane in range(lanes):
             decision = decisions[start + lane]
             decision[:] = 0
