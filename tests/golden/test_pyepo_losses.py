@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from dfl import Target, make_loss
+from dfl.montecarlo import SumOfGamma
 from dfl_solvers import GridShortestPath, Knapsack, Maximize, Oracle
 
 N = 24
@@ -163,3 +164,59 @@ def test_perturbed_regret_is_that_of_pyepo_with_the_same_noise(peer: SimpleNames
     np.testing.assert_allclose(found.detach(), expected.detach(), atol=1e-6)
     # its gradient is in terms of the noise it drew
     np.testing.assert_allclose(ours.grad, peer.sign * other.grad, rtol=1e-5, atol=1e-6)
+
+
+def test_multiplied_noise_is_that_of_pyepo(peer: SimpleNamespace) -> None:
+    sigma, k, seed = 0.5, 3, 7
+    ours, other = (peer.output.clone().requires_grad_() for _ in range(2))
+    parameters = {"sigma": sigma, "n_samples": k, "noise": "multiplicative"}
+    loss = make_loss("perturbed-fenchel-young", peer.oracle, parameters)
+    loss.generator.manual_seed(seed)
+    loss(ours, Target(costs=peer.costs), reduction="sum").backward()
+    theirs = peer.func.perturbedFenchelYoungMul(
+        peer.model, n_samples=k, sigma=sigma, seed=seed, reduction="sum"
+    )
+    theirs(other, peer.decisions).backward()
+    # ours multiplies the decision w* by the factors, of mean one, too
+    noise = torch.randn(
+        (N, k, peer.costs.shape[1]), generator=torch.Generator().manual_seed(seed),
+        dtype=torch.float64,
+    )  # fmt: skip
+    factor = torch.exp(sigma * noise - sigma**2 / 2).mean(1)
+    expected = other.grad + peer.sign * (factor - 1) * peer.decisions
+    np.testing.assert_allclose(ours.grad, expected, atol=1e-6)
+
+
+def test_implicit_mle_is_that_of_pyepo_with_the_same_noise(peer: SimpleNamespace) -> None:
+    sigma, k, seed = 0.5, 4, 7
+    ours, other = (peer.output.clone().requires_grad_() for _ in range(2))
+    parameters = {"sigma": sigma, "n_samples": k, "smoothing": 2.0}
+    loss = make_loss("imle", peer.oracle, parameters)
+    loss.generator.manual_seed(seed)
+    found = loss(ours, Target(costs=peer.costs), reduction="none")
+    found.sum().backward()
+    noise = SumOfGamma(kappa=5.0).draw(
+        (N, k, peer.costs.shape[1]), peer.costs, torch.Generator().manual_seed(seed)
+    )
+    # ours subtracts the noise from costs, as the paper does: it adds it to values
+    drawn = SimpleNamespace(sample=lambda **_: -peer.sign * noise)
+    theirs = regret_of("implicitMLE", n_samples=k, sigma=sigma, lambd=2.0, distribution=drawn)
+    expected = theirs(peer, other)
+    expected.sum().backward()
+    np.testing.assert_allclose(found.detach(), expected.detach(), atol=1e-6)
+    np.testing.assert_allclose(ours.grad, other.grad, rtol=1e-5, atol=1e-6)
+
+
+def test_regularized_losses_are_those_of_pyepo(peer: SimpleNamespace) -> None:
+    ours, other = (peer.output.clone().requires_grad_() for _ in range(2))
+    loss = make_loss("regularized-fenchel-young", peer.oracle, {"strength": 0.5})
+    found = loss(ours, Target(costs=peer.costs), reduction="none")
+    found.sum().backward()
+    theirs = peer.func.regularizedFrankWolfeFenchelYoung(
+        peer.model, lambd=0.5, tol=1e-9, reduction="none"
+    )
+    expected = theirs(other, peer.decisions)
+    expected.sum().backward()
+    # plain Frank-Wolfe, which theirs is, converges slowly
+    np.testing.assert_allclose(found.detach(), expected.detach(), atol=1e-3)
+    np.testing.assert_allclose(ours.grad, other.grad, atol=1e-2)
