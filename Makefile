@@ -23,9 +23,14 @@ bench: $(VENV)/.dev
 	$(BIN)/python experiments/benchmarks/training.py --write docs/_generated/training_benchmark.md
 	$(BIN)/python experiments/benchmarks/imports.py --write docs/_generated/imports_benchmark.md
 	$(BIN)/python experiments/benchmarks/oracles.py --write docs/_generated/oracles_benchmark.md
+	$(BIN)/python experiments/benchmarks/backends.py --write docs/_generated/backends.md
 	$(BIN)/python experiments/benchmarks/pyepo_bridge.py --write docs/_generated/pyepo_bridge.md
+	$(BIN)/python experiments/benchmarks/design_speed.py --write docs/_generated/design_speed.md
 	$(BIN)/python experiments/benchmarks/slow_mips.py --write docs/_generated/slow_mips.md
+	$(BIN)/python experiments/benchmarks/risk.py --write docs/_generated/risk.md
+	$(BIN)/python experiments/benchmarks/calibration.py --write docs/_generated/calibration.md
 	$(BIN)/python experiments/benchmarks/recipes.py docs/_generated/recipes.md
+	$(BIN)/python experiments/benchmarks/design.py docs/_generated/design.md
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -30,6 +30,7 @@ _HOMES = {
 }
 _ROOMS = (
     "datasets",
+    "design",
     "estimators",
     "exceptions",
     "layers",
@@ -37,6 +38,7 @@ _ROOMS = (
     "metrics",
     "montecarlo",
     "plotting",
+    "risk",
     "training",
 )
 

@@ -39,6 +39,8 @@ def learns_from(name: str) -> str:
 def of_the_oracle(needs: frozenset[str]) -> str:
     if "samples" in needs:
         return "it has none"
+    if "derivative" in needs:
+        return "smooth decisions (`vector_jacobian_product`)"
     if "program" in needs:
         return "a matrix form (`program`)"
     return "an objective that is c.w alone" if "linear" in needs else "nothing but `solve`"

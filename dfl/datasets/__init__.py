@@ -3,7 +3,12 @@
 from dfl.datasets.energy import fetch_energy_prices as fetch_energy_prices
 from dfl.datasets.energy import fetch_scheduling_days as fetch_scheduling_days
 from dfl.datasets.energy import fetch_scheduling_instance as fetch_scheduling_instance
+from dfl.datasets.entropy_portfolio import make_entropy_portfolio as make_entropy_portfolio
 from dfl.datasets.knapsack import make_knapsack as make_knapsack
+from dfl.datasets.llm import fetch_llm_preferences as fetch_llm_preferences
+from dfl.datasets.llm import fetch_llm_routing as fetch_llm_routing
+from dfl.datasets.ordinal_classes import load_ordinal_digits as load_ordinal_digits
+from dfl.datasets.ordinal_classes import make_ordinal_classes as make_ordinal_classes
 from dfl.datasets.portfolio import make_portfolio as make_portfolio
 from dfl.datasets.shortest_path import make_shortest_path as make_shortest_path
 from dfl.datasets.sp500 import load_sp500 as load_sp500
@@ -12,11 +17,16 @@ from dfl.datasets.traveling_salesman import make_traveling_salesman as make_trav
 
 __all__ = [
     "fetch_energy_prices",
+    "fetch_llm_preferences",
+    "fetch_llm_routing",
     "fetch_scheduling_days",
     "fetch_scheduling_instance",
+    "load_ordinal_digits",
     "load_sp500",
     "load_sp500_weekly",
+    "make_entropy_portfolio",
     "make_knapsack",
+    "make_ordinal_classes",
     "make_portfolio",
     "make_shortest_path",
     "make_traveling_salesman",

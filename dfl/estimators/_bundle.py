@@ -80,6 +80,8 @@ def minimize(
         idle = np.where(shares > 1e-9 * risk.weights[bundle.cuts.rows], 0, bundle.idle + serious)
         bundle = _extended(risk, Bundle(bundle.cuts, idle), fresh, found, candidate, below)
         if serious or len(bundle.cuts.rows) == known:
+            if mu == _FLOOR * first and not new < value:
+                break  # the next step would be the same
             mu, idle_steps = max(_FALL * mu, _FLOOR * first), 0
         else:
             idle_steps += 1
@@ -152,7 +154,8 @@ def _step(
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.max_threads = 1
-    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-9
+    # as exact as it can be, which is where it stops: what is left of the slope widens the gap
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-12
     matrix = sp.csc_matrix(sp.block_array(rows))
     solution = clarabel.DefaultSolver(
         sp.csc_matrix(sp.diags_array(np.append(quadratic, np.zeros(n)))),

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from torch import Tensor
+
+from dfl.exceptions import UnsupportedError
+from dfl_solvers import serialization
 
 # the parameters of an estimator that tell how training goes on; data are told by their numbers
 _TELLING = (
-    "oracle",
     "loss",
     "loss_parameters",
     "max_iter",
@@ -36,8 +40,19 @@ def fingerprint(estimator: Any, seed: int, description: str, arrays: Iterable[An
         Data, labels and first weights.
     """
     told = [getattr(estimator, name) for name in _TELLING]
-    digest = hashlib.sha256(repr((seed, told, description)).encode())
+    text = repr((seed, _oracle(estimator.oracle), told, description))
+    # where an object lies in memory is another place in every process
+    digest = hashlib.sha256(re.sub(r" at 0x[0-9a-fA-F]+", "", text).encode())
     for values in arrays:
         if values is not None:
+            values = values.cpu().numpy() if isinstance(values, Tensor) else values
             digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()
+
+
+def _oracle(oracle: Any) -> str:
+    """Return what an oracle is: all its numbers, if it is one of ours, else its name for itself."""
+    try:
+        return serialization.fingerprint(oracle)
+    except UnsupportedError:
+        return repr(oracle)

@@ -62,6 +62,28 @@ def dtype_of(module: nn.Module) -> torch.dtype:
     return next((p.dtype for p in module.parameters()), torch.float32)
 
 
+def device_of(module: nn.Module) -> torch.device:
+    """Return where a module's parameters are; the CPU if it has none."""
+    return next((p.device for p in module.parameters()), torch.device("cpu"))
+
+
+def checked_device(device: str | torch.device) -> torch.device:
+    """Return a device, with its number, on which tensors can be made.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such device here.
+    """
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError, TypeError) as error:  # torch asserts that it was built so
+        raise InvalidInputError(
+            f"got device={device!r}, which cannot be used here: {error}; expected 'cpu' or an "
+            "accelerator that torch sees, such as 'cuda'"
+        ) from error
+
+
 def start_at_least_squares(
     layer: nn.Module, inputs: Array, costs: Array, weights: Array | None = None
 ) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from dfl.exceptions import InvalidInputError
 
@@ -22,13 +22,17 @@ def generator_of(random_state: Any) -> np.random.Generator:
         raise InvalidInputError(f"got random_state={random_state!r}: {error}") from error
 
 
-def private_randomness(
-    seed: int, predictor: str | nn.Module
-) -> contextlib.AbstractContextManager[Any]:
-    """Seed what a user's module draws (dropout, say) without touching the caller's generator."""
-    if isinstance(predictor, str):
-        return contextlib.nullcontext()
-    stack = contextlib.ExitStack()
-    stack.enter_context(torch.random.fork_rng(devices=[]))
-    torch.manual_seed(seed)
-    return stack
+@contextlib.contextmanager
+def private_randomness(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed what a module draws by itself (dropout, say) without touching the caller's generators.
+
+    Parameters
+    ----------
+    seed : int
+    device : torch.device
+        Where the module is.
+    """
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from dfl.estimators._instance import InstanceData, as_instance
 from dfl.estimators._long import LongLayout, as_labels, is_dated
+from dfl.estimators._names import learn_names
 from dfl.estimators._table import Table, date_index
 from dfl.estimators.base import BaseDecisionEstimator, with_mask
 from dfl.exceptions import InvalidInputError
-from dfl_solvers.oracle import Array, Instance
+from dfl_solvers.oracle import Array
 
 
 def read(
@@ -22,7 +24,7 @@ def read(
     sample_weight: Any = None,
     decisions: Any = None,
     groups: Any = None,
-    instance: Instance | None = None,
+    instance: InstanceData | None = None,
     reset: bool = True,
 ) -> Table:
     """Check data and arrange them by instances.
@@ -45,6 +47,7 @@ def read(
         If a width does not fit the oracle.
     """
     name = type(estimator).__name__
+    instance = as_instance(instance)
     if (y is None) == (decisions is None):
         raise InvalidInputError(
             f"{name} requires y to be passed, but the target y is None; pass costs as y, or "
@@ -53,6 +56,8 @@ def read(
             else f"{name}: got both y and decisions, expected one of them"
         )
     dates = date_index(X)
+    if reset:
+        learn_names(estimator, decisions if y is None else y)
     X, truth = validate_data(
         estimator, X, decisions if y is None else y, multi_output=True, y_numeric=True,
         dtype=np.float64, reset=reset,

@@ -51,7 +51,8 @@ class Table:
             if np.ndim(value) == 0 or len(value) != n:
                 raise InvalidInputError(
                     f"got instance data {name!r} of shape {np.shape(value)}, expected a leading "
-                    f"dimension of {n}, one entry per instance"
+                    f"dimension of {n}, one entry per instance; cross-validation splits a data "
+                    "frame or a structured array, not a mapping"
                 )
 
     @property
@@ -75,9 +76,9 @@ class Table:
         weights = self.weights[rows].reshape(-1, *[1] * (len(shape) - 1))
         return self._real(np.broadcast_to(weights, shape), rows)
 
-    def tensors(self, rows: Array, scaling: Scaling, dtype: torch.dtype) -> tuple[Tensor, Target]:
-        """Return scaled inputs in the predictor's dtype, and the scaled truth in float64."""
-        inputs = torch.from_numpy(scaling.features(self.inputs[rows])).to(dtype)
+    def tensors(self, rows: Array, scaling: Scaling) -> tuple[Tensor, Target]:
+        """Return scaled inputs and the scaled truth in float64."""
+        inputs = torch.from_numpy(scaling.features(self.inputs[rows]))
         instance = self.instance
         if instance is not None:
             instance = {name: np.asarray(value)[rows] for name, value in instance.items()}

@@ -22,6 +22,7 @@ def make_monitor(
     rows: Array,
     scaling: Scaling,
     dtype: torch.dtype,
+    device: torch.device,
 ) -> Callable[[nn.Module], float]:
     """Make a function of the model: its validation regret, or its loss where costs are unknown.
 
@@ -34,7 +35,7 @@ def make_monitor(
     rows : ndarray of int
         The instances of the table that validate.
     scaling : Scaling
-    dtype : torch.dtype
+    dtype, device : torch.dtype, torch.device
         Of the predictor.
 
     Returns
@@ -42,18 +43,19 @@ def make_monitor(
     callable
         From the model to a number to be made small: the normalized regret, weighted.
     """
-    inputs, target = table.tensors(rows, scaling, dtype)
+    inputs, target = table.tensors(rows, scaling)
+    inputs = inputs.to(device, dtype)
     weights = np.ones(len(rows)) if table.weights is None else table.weights[rows]
     if target.costs is None:
-        target = target.to(dtype)
-        shares = torch.from_numpy(weights / weights.sum()).to(dtype)
+        target = target.to(dtype, device)
+        shares = torch.from_numpy(weights / weights.sum()).to(device, dtype)
         return lambda model: float(loss(model(inputs), target, reduction="none") @ shares)
     costs = table.truth[rows] * np.sign(scaling.cost)
     optimal = metrics.optimal_objectives(oracle, costs, instance=target.instance)
     norm = float(np.abs(optimal) @ weights) or 1.0
 
     def validation_regret(model: nn.Module) -> float:
-        predicted = model(inputs).double().numpy() * abs(scaling.cost)
+        predicted = model(inputs).double().cpu().numpy() * abs(scaling.cost)
         regret = metrics.regret(oracle, predicted, costs, instance=target.instance, optimal=optimal)
         return float(regret @ weights) / norm
 

@@ -4,20 +4,43 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, overload
 
 import numpy as np
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    check_is_fitted,
+)
 
 from dfl import metrics
+from dfl.estimators._instance import InstanceData, as_instance
 from dfl.estimators._long import LongLayout
+from dfl.estimators._names import named
 from dfl.exceptions import InvalidInputError
 from dfl_solvers.oracle import Array, Instance, Oracle, minimizing
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+Decided = TypeVar("Decided", covariant=True)
+
+
+class DecisionRule(Protocol[Decided]):
+    """How to decide under risk, as the rules of ``dfl.risk`` do."""
+
+    def decide(
+        self,
+        estimator: BaseDecisionEstimator,
+        X: Any,
+        *,
+        groups: Any = None,
+        instance: InstanceData | None = None,
+    ) -> Decided:
+        """Decide in place of the estimator."""
+        ...
 
 
 class BaseDecisionEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC):
@@ -32,9 +55,29 @@ class BaseDecisionEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC
     def predict(self, X: Any) -> Array:
         """Predict costs, one row per row of X."""
 
+    @overload
     def decide(
-        self, X: Any, *, groups: Any = None, instance: Mapping[str, Array] | None = None
-    ) -> Array:
+        self, X: Any, *, groups: Any = ..., instance: InstanceData | None = ..., risk: None = None
+    ) -> Array: ...
+
+    @overload
+    def decide(
+        self,
+        X: Any,
+        *,
+        groups: Any = ...,
+        instance: InstanceData | None = ...,
+        risk: DecisionRule[Decided],
+    ) -> Decided: ...
+
+    def decide(
+        self,
+        X: Any,
+        *,
+        groups: Any = None,
+        instance: InstanceData | None = None,
+        risk: DecisionRule[Decided] | None = None,
+    ) -> Array | Decided:
         """Decide: predict the costs and solve.
 
         Parameters
@@ -43,26 +86,42 @@ class BaseDecisionEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC
             Features.
         groups : array-like of shape (n_rows,), optional
             Long data: the instance each row belongs to.
-        instance : mapping of str to ndarray, optional
+        instance : mapping of str to ndarray, data frame or structured array, optional
             Per-instance data of the oracle, each array with leading n. With ``groups``,
             instances are in the order of their dates, else of their first appearance.
+        risk : rule of dfl.risk, optional
+            Calibrated for this estimator: ``ConformalBox``, ``CVaR`` and others decide otherwise,
+            and say what to expect.
 
         Returns
         -------
         ndarray of shape (n, d), or (n_rows,) for long data and 1-d costs
-            Optimal decisions for the predicted costs.
+            Optimal decisions for the predicted costs. If X is a data frame, and the costs that
+            ``fit`` was given had names, a data frame (a series, for 1-d costs) with the index of X
+            and these names. With ``risk``, a ``dfl.risk.RiskDecision``: decisions, what they are
+            expected to cost, and an interval.
         """
-        predicted = self.predict(X)
+        if risk is not None:
+            return risk.decide(self, X, groups=groups, instance=instance)
+        predicted, instance = self.predict(X), as_instance(instance)
         oracle = self._checked_oracle()
         if groups is None:
             wide = self._wide(predicted)
-            return oracle.solve(wide, instance).decisions.reshape(predicted.shape)
-        layout = LongLayout(groups, len(predicted), oracle)
-        solution = oracle.solve(layout.gather(predicted), with_mask(instance, layout))
-        return layout.scatter(solution.decisions)
+            decisions = oracle.solve(wide, instance).decisions.reshape(predicted.shape)
+        else:
+            layout = LongLayout(groups, len(predicted), oracle)
+            solution = oracle.solve(layout.gather(predicted), with_mask(instance, layout))
+            decisions = layout.scatter(solution.decisions)
+        return named(decisions, self, X)
 
     def score(
-        self, X: Any, y: Any, *, groups: Any = None, instance: Mapping[str, Array] | None = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        groups: Any = None,
+        instance: InstanceData | None = None,
     ) -> float:
         """Score decisions: one minus the normalized regret, so that 1 is perfect.
 
@@ -72,6 +131,8 @@ class BaseDecisionEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC
             Features.
         y : array-like of shape (n, d), or (n_rows,) with ``groups``
             True costs.
+        sample_weight : array-like of shape (n,), optional
+            What each instance counts in both sums.
         groups, instance
             As in ``decide``.
 
@@ -87,12 +148,17 @@ class BaseDecisionEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC
             If widths do not fit the oracle.
         """
         regret, optimal = self.evaluate(X, y, groups=groups, instance=instance)
+        if sample_weight is not None:
+            weights = _check_sample_weight(
+                sample_weight, regret, dtype=np.float64, ensure_non_negative=True
+            )
+            regret, optimal = weights * regret, weights * optimal
         if not np.abs(optimal).sum() > 0:
             return float(not regret.any())
         return 1.0 - metrics.normalize(regret, optimal)
 
     def evaluate(
-        self, X: Any, y: Any, *, groups: Any = None, instance: Mapping[str, Array] | None = None
+        self, X: Any, y: Any, *, groups: Any = None, instance: InstanceData | None = None
     ) -> tuple[Array, Array]:
         """Judge decisions instance by instance, for intervals and paired comparisons.
 
@@ -117,7 +183,7 @@ class BaseDecisionEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC
         InvalidInputError
             If widths do not fit the oracle.
         """
-        predicted = self.predict(X)
+        predicted, instance = self.predict(X), as_instance(instance)
         y = np.asarray(y, dtype=float)
         check_consistent_length(predicted, y)
         oracle = self._checked_oracle()
@@ -155,9 +221,11 @@ class BaseDecisionEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC
         Notes
         -----
         Values go to ``model.json``, arrays and weights to ``weights.safetensors``, the oracle to
-        ``oracle.npz``, scikit-learn's estimators to ``.skops`` files; checksums tell changes. Code
-        is not stored: of a loss, a splitter or a predictor that is an object, ``get_params`` of the
-        loaded estimator holds the description only.
+        ``oracle.npz``, scikit-learn's estimators to ``.skops`` files; checksums tell changes. The
+        state of the optimizer is kept, so that ``partial_fit`` of the loaded estimator does what it
+        would have done. Code is not stored: of a loss, a splitter, a generator or a predictor that
+        is an object, ``get_params`` of the loaded estimator holds the description only, which
+        ``fit`` refuses by name. Requests of metadata routing are to be made again.
         """
         check_is_fitted(self)
         from dfl.estimators.files import save  # it imports this module's subclasses

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
-from typing import Any, NamedTuple, Self, final
+from typing import Any, Self, final
 
 import numpy as np
 import torch
@@ -15,30 +14,20 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
-from dfl.estimators._fingerprint import fingerprint
-from dfl.estimators._predictors import dtype_of, make_predictor, start_at_least_squares
-from dfl.estimators._randomness import generator_of, private_randomness
+from dfl.estimators._instance import InstanceData
+from dfl.estimators._predictors import device_of, dtype_of
+from dfl.estimators._randomness import generator_of
 from dfl.estimators._reading import read
-from dfl.estimators._scaling import InUnits, Scaling
-from dfl.estimators._solver_time import Interruptions, Limited, warn_of_long_fit
+from dfl.estimators._run import Held, run
 from dfl.estimators._split import split
+from dfl.estimators._start import Start, go_on, start_afresh
 from dfl.estimators._table import Table
-from dfl.estimators._validation import make_monitor
 from dfl.estimators.base import BaseDecisionEstimator
 from dfl.exceptions import InvalidInputError
-from dfl.losses import AbstractLoss, make_loss
-from dfl.training import Checkpoint, SharedOverItems, TableSource, make_optimizer, train
+from dfl.losses import AbstractLoss
 from dfl.training.train import Callback
-from dfl_solvers.oracle import Array, Oracle, minimizing
-from dfl_solvers.wrappers import Counting, Counts
-
-
-class _Start(NamedTuple):
-    """What training starts from."""
-
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    scaling: Scaling
+from dfl_solvers.oracle import Array, Oracle
+from dfl_solvers.wrappers import Counts
 
 
 @final
@@ -91,8 +80,17 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
     max_solver_seconds : float, optional
         Training ends once the oracle has solved for this long in the fit, and keeps the best
         weights so far. Labels are solved first, in any case.
+    n_jobs : int, optional
+        Processes among which ``fit`` deals out the instances of a batch, -1 for as many as there
+        are cores; for oracles that take some ten milliseconds an instance. Default: this process,
+        where compiled oracles use all cores by themselves. ``dfl_solvers.Parallel`` around the
+        oracle keeps the processes for ``decide`` and for the next fit.
+    device : str or torch.device, default="cpu"
+        Where the predictor is trained, such as ``"cuda"``. Oracles solve on the CPU, whatever it
+        is: it pays for large modules only.
     checkpoint : path, optional
-        File that keeps the state of the fit; a killed fit continues from it to the same weights.
+        File that keeps the state of ``fit``; a killed fit continues from it to the same weights.
+        ``partial_fit`` leaves it alone.
     verbose : int, default=0
         1 shows a progress bar with the time left.
     random_state : int, Generator, RandomState or None
@@ -109,6 +107,8 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
     history_ : list of dict
         Per epoch: ``loss``, ``validation`` (normalized regret), ``learning_rate``, ``seconds``, and
         ``interrupted``, the solves that a limit on time or gap ended before optimality was proven.
+    cost_names_ : ndarray of str
+        Names of the costs, if ``fit`` was given a data frame or a series with a name.
     n_iter_, best_iter_ : int
         Epochs run, and the one whose weights were kept: 0 for those before training.
     budget_ : Counts
@@ -161,6 +161,8 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
         cv: Any = None,
         warm_start: bool = False,
         max_solver_seconds: float | None = None,
+        n_jobs: int | None = None,
+        device: str | torch.device = "cpu",
         checkpoint: str | os.PathLike[str] | None = None,
         verbose: int = 0,
         random_state: Any = None,
@@ -180,6 +182,8 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
         self.cv = cv
         self.warm_start = warm_start
         self.max_solver_seconds = max_solver_seconds
+        self.n_jobs = n_jobs
+        self.device = device
         self.checkpoint = checkpoint
         self.verbose = verbose
         self.random_state = random_state
@@ -192,7 +196,7 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
         *,
         decisions: Any = None,
         groups: Any = None,
-        instance: Mapping[str, Array] | None = None,
+        instance: InstanceData | None = None,
         validation: tuple[Any, Any] | Mapping[str, Any] | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> Self:
@@ -212,9 +216,10 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
         groups : array-like of shape (n,) or (n_rows,), optional
             With 1-d y: long data, and the instance each row belongs to. With 2-d y: instances with
             the same label are not separated by the validation split.
-        instance : mapping of str to ndarray, optional
+        instance : mapping of str to ndarray, data frame or structured array, optional
             Per-instance data of the oracle, each array with leading n. For long data, instances
-            are in the order of their dates, else of their first appearance.
+            are in the order of their dates, else of their first appearance. Cross-validation
+            splits the latter two by rows; a frame may hold an array in a cell.
         validation : (X, y), or mapping of this method's arguments by name, optional
             Instances to validate on; all those of X are then trained on. ``early_stopping`` must
             be on.
@@ -245,8 +250,8 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
         rng = generator_of(self.random_state)
         seed = int(rng.integers(2**62))
         rows, held = self._split(table, rng, validation)
-        start = self._start(table, rows, seed) if fresh else self._go_on(new_optimizer=True)
-        self._train(start, table, rows, held, seed, callbacks)
+        start = start_afresh(self, table, rows, seed) if fresh else go_on(self, new_optimizer=True)
+        self._learn(start, table, rows, held, seed, callbacks)
         return self
 
     def partial_fit(
@@ -257,13 +262,13 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
         *,
         decisions: Any = None,
         groups: Any = None,
-        instance: Mapping[str, Array] | None = None,
+        instance: InstanceData | None = None,
     ) -> Self:
         """Pass over some instances once, going on from the present weights.
 
-        The optimizer goes on from its state as well, unless the estimator was loaded from a folder.
-        Scales of features and costs are those of the first call. Nothing is held out, and the
-        learning rate is constant.
+        The optimizer goes on from its state as well, also where the estimator was saved and loaded
+        in between. Scales of features and costs are those of the first call. Nothing is held out,
+        and the learning rate is constant.
 
         Parameters
         ----------
@@ -288,11 +293,11 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
         history, spent = getattr(self, "history_", []), getattr(self, "budget_", Counts())
         if first:
             seed = int(generator_of(self.random_state).integers(2**62))
-            start = self._start(table, rows, seed)
+            start = start_afresh(self, table, rows, seed)
         else:
             seed = self._seed + len(history)
-            start = self._go_on(new_optimizer=False)
-        self._train(start, table, rows, None, seed, one_pass=True)
+            start = go_on(self, new_optimizer=False)
+        self._learn(start, table, rows, None, seed, one_pass=True)
         for entry in self.history_:
             entry["epoch"] = len(history) + 1
             entry["seconds"] += history[-1]["seconds"] if history else 0.0
@@ -319,110 +324,61 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
         if self.predictor == "linear":
             return X @ self.coef_.T + self.intercept_
         with torch.no_grad():
-            scaled = torch.from_numpy(self._scaling.features(X)).to(dtype_of(self.predictor_))
-            costs = self.predictor_(scaled).double().numpy() * self._scaling.cost
+            scaled = torch.from_numpy(self._scaling.features(X))
+            scaled = scaled.to(device_of(self.predictor_), dtype_of(self.predictor_))
+            costs = self.predictor_(scaled).double().cpu().numpy() * self._scaling.cost
         return costs[:, 0] if self._one_output else costs
-
-    def _start(self, table: Table, rows: Array, seed: int) -> _Start:
-        """Make a predictor, and measure the scales of what it is to train on."""
-        _, sign = minimizing(self._checked_oracle())
-        features, costs = table.features(rows), table.costs(rows)
-        weights = table.row_weights(rows)
-        if weights is not None and not weights.any():
-            raise InvalidInputError("the sample weights of all instances to train on are zero")
-        scaling = Scaling.of(features, costs, sign, weights)
-        model = make_predictor(
-            self.predictor,
-            table.inputs.shape[-1],
-            1 if table.long else table.truth.shape[1],
-            torch.Generator().manual_seed(seed),
-        )
-        if self.predictor == "linear" and costs is not None:
-            start_at_least_squares(model, scaling.features(features), costs / scaling.cost, weights)
-        optimizer = make_optimizer(self.optimizer, model, self.learning_rate)
-        return _Start(model, optimizer, scaling)
-
-    def _go_on(self, *, new_optimizer: bool) -> _Start:
-        """Copy what was learned, so that an error leaves it as it is."""
-        model, optimizer = copy.deepcopy((self.predictor_, self._optimizer))
-        if new_optimizer or not isinstance(optimizer, torch.optim.Optimizer):  # as after loading
-            optimizer = make_optimizer(self.optimizer, model, self.learning_rate)
-        for group in optimizer.param_groups:
-            group["lr"] = self.learning_rate  # a schedule may have changed it
-        return _Start(model, optimizer, self._scaling)
 
     def _split(
         self, table: Table, rng: np.random.Generator, validation: Any
-    ) -> tuple[Array, tuple[Table, Array] | None]:
-        """Return the rows to train on; and what validates, as a table and rows of it, if any do."""
+    ) -> tuple[Array, Held | None]:
+        """Return the rows to train on; and what validates, if anything does."""
         every = np.arange(len(table.inputs))
         if validation is not None:
             if not self.early_stopping:
                 raise InvalidInputError("got validation instances, but early_stopping is off")
-            if not isinstance(validation, Mapping):
-                validation = dict(zip(("X", "y"), validation, strict=True))
-            held = read(self, **{"y": None, **validation}, reset=False)
-            return every, (held, np.arange(len(held.inputs)))
+            held = self._read_validation(validation)
+            if held.long != table.long:
+                kinds = [f"{'long' if each.long else 'wide'} data" for each in (held, table)]
+                raise InvalidInputError(f"got {kinds[0]} to validate on, expected {kinds[1]}")
+            return every, Held(held, np.arange(len(held.inputs)))
         if not self.early_stopping:
             return every, None
         rows, held_out = split(
             len(every), self.validation_fraction, self.cv, rng, table.dates, table.labels
         )
-        return rows, (table, held_out) if len(held_out) else None
+        return rows, Held(table, held_out) if len(held_out) else None
 
-    def _train(
+    def _read_validation(self, validation: Any) -> Table:
+        known = ("X", "y", "sample_weight", "decisions", "groups", "instance")
+        if not isinstance(validation, Mapping):
+            if not isinstance(validation, (tuple, list)) or len(validation) != 2:
+                raise InvalidInputError(
+                    f"got validation of type {type(validation).__name__}, expected a pair (X, y) "
+                    f"or a mapping with the keys {', '.join(known)}"
+                )
+            validation = {"X": validation[0], "y": validation[1]}
+        unknown = sorted(str(key) for key in validation if key not in known)
+        if unknown or "X" not in validation:
+            raise InvalidInputError(
+                f"got validation with the keys {', '.join(map(str, validation))}, expected X and "
+                f"some of {', '.join(known[1:])}"
+            )
+        return read(self, **{"y": None, **validation}, reset=False)
+
+    def _learn(
         self,
-        start: _Start,
+        start: Start,
         table: Table,
         rows: Array,
-        held: tuple[Table, Array] | None,
+        held: Held | None,
         seed: int,
         callbacks: Sequence[Callback] = (),
         *,
         one_pass: bool = False,
     ) -> None:
         """Train, and set what was learned once all has gone well."""
-        model, optimizer, scaling = start
-        oracle, sign = minimizing(self._checked_oracle())
-        counting = Counting(oracle)
-        asked = Limited(counting, self.max_solver_seconds)
-        loss = self._loss(asked, scaling)
-        inputs, target = table.tensors(rows, scaling, dtype_of(model))
-        target = loss.complete(target).to(inputs.dtype)  # labels are solved in float64
-        weights = None
-        if table.weights is not None:
-            weights = torch.from_numpy(table.weights[rows]).to(inputs.dtype)
-        monitor = None
-        if held is not None:
-            monitor = make_monitor(loss, asked, *held, scaling, dtype_of(model))
-        checkpoint = None
-        if self.checkpoint is not None and not one_pass:
-            parts = [inputs, target.costs, target.decisions, weights, *model.state_dict().values()]
-            if held is not None:
-                validating, held_out = held
-                parts += [validating.inputs, validating.truth, validating.weights, held_out]
-            checkpoint = Checkpoint(self.checkpoint, fingerprint(self, seed, str(model), parts))
-        if "decisions" in loss.requires and table.has_costs and not one_pass:
-            solves = len(rows) + (0 if held is None else len(held[1]))
-            warn_of_long_fit(
-                asked, table.truth[rows] * sign, target.instance, solves, self.max_iter
-            )
-        asked.start()
-        with private_randomness(seed, self.predictor):
-            result = train(
-                SharedOverItems(model) if table.long else model,
-                loss,
-                TableSource(inputs, target, self.batch_size, weights),
-                max_iter=1 if one_pass else self.max_iter,
-                optimizer=optimizer,
-                schedule="constant" if one_pass else self.schedule,
-                monitor=monitor,
-                patience=self.n_iter_no_change,
-                checkpoint=checkpoint,
-                callbacks=(Interruptions(counting), *callbacks),
-                progress=self.verbose > 0,
-                seed=seed,
-            )
+        result, budget = run(self, start, table, rows, held, seed, callbacks, one_pass=one_pass)
         if not result.history and self.max_solver_seconds is not None:
             warnings.warn(
                 f"max_solver_seconds={self.max_solver_seconds} were spent before the first epoch "
@@ -430,34 +386,19 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        self.predictor_ = model
+        self.predictor_, self._optimizer, self._scaling = start
         self.history_ = result.history
         self.n_iter_ = len(result.history)
         self.best_iter_ = self.n_iter_ if result.best_epoch is None else result.best_epoch
-        self.budget_ = counting.counts
-        self._optimizer, self._scaling, self._seed = optimizer, scaling, seed
+        self.budget_ = budget
+        self._seed = seed
         self._one_output = table.one_output
         if self.predictor == "linear":
             self._fold()
 
-    def _loss(self, oracle: Oracle, scaling: Scaling) -> AbstractLoss:
-        held: Oracle = oracle
-        if not getattr(oracle, "linear_objective", True):
-            held = InUnits(oracle, abs(scaling.cost))
-        if isinstance(self.loss, str):
-            return make_loss(self.loss, held, self.loss_parameters)
-        if not isinstance(self.loss, AbstractLoss) or self.loss_parameters is not None:
-            raise InvalidInputError(
-                f"got loss={self.loss!r} with loss_parameters={self.loss_parameters!r}, expected a "
-                "name with or without parameters, or a loss object without"
-            )
-        loss = copy.deepcopy(self.loss)
-        loss.oracle, loss.sign = held, 1  # the sign is applied to the data, once, in ``fit``
-        return loss
-
     def _fold(self) -> None:
         """Carry the scales into the weights of a linear predictor."""
-        weight, bias = (p.detach().double().numpy() for p in self.predictor_.parameters())
+        weight, bias = (p.detach().double().cpu().numpy() for p in self.predictor_.parameters())
         coef = self._scaling.cost * weight / self._scaling.scale
         intercept = self._scaling.cost * bias - coef @ self._scaling.mean
         self.coef_ = coef[0] if self._one_output else coef

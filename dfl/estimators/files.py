@@ -22,6 +22,8 @@ from dfl.estimators._predictors import make_predictor
 from dfl.estimators._scaling import Scaling
 from dfl.exceptions import InvalidInputError
 from dfl.losses import AbstractLoss
+from dfl.training import make_optimizer
+from dfl.training.checkpoint import pack_optimizer, unpack_optimizer
 from dfl_solvers.serialization import load_oracle, save_oracle
 from dfl_solvers.wrappers import Counts
 
@@ -47,7 +49,9 @@ _KIND = "$kind"
 def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     """Save a fitted estimator; see ``BaseDecisionEstimator.save``."""
     writer = _Writer()
-    state = {name: writer.encode(value, name) for name, value in vars(estimator).items()}
+    # requests of metadata routing are scikit-learn's own objects, and not needed to predict
+    attributes = {k: v for k, v in vars(estimator).items() if k != "_metadata_request"}
+    state = {name: writer.encode(value, name) for name, value in attributes.items()}
     content = {"class": type(estimator).__name__, "state": state}
     write_folder(path, content, writer.parts)
 
@@ -133,7 +137,7 @@ class _Writer:
             if all(isinstance(key, str) for key in value) and _KIND not in value:
                 return {key: self.encode(item, f"{name}.{key}") for key, item in value.items()}
         elif isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-            self._add(name, torch.from_numpy(np.ascontiguousarray(value)))
+            self._add(name, torch.from_numpy(np.array(value, order="C")))
             return {_KIND: "array", "name": name}
         elif isinstance(value, np.ndarray):  # names of features and of outputs
             if all(isinstance(item, str) for item in value.ravel()):
@@ -146,6 +150,13 @@ class _Writer:
             for key, tensor in value.state_dict().items():
                 self._add(f"{name}.{key}", tensor)
             return {_KIND: "module", "name": name, "training": value.training}
+        elif isinstance(value, torch.optim.Optimizer):
+            tensors, values = pack_optimizer(value)
+            for key, tensor in tensors.items():
+                self._add(f"{name}.{key}", tensor)
+            groups = self.encode(values["param_groups"], name)
+            rule = type(value).__name__.lower()
+            return {_KIND: "optimizer", "name": name, "rule": rule, "groups": groups}
         elif type(value).__name__ in _RECORDS:
             fields = {
                 field.name: self.encode(getattr(value, field.name), f"{name}.{field.name}")
@@ -166,7 +177,7 @@ class _Writer:
 
     def _add(self, name: str, tensor: Tensor) -> None:
         # clones, since safetensors refuses tensors that share memory
-        self._tensors[name] = tensor.detach().clone().contiguous()
+        self._tensors[name] = tensor.detach().cpu().clone().contiguous()
         self.parts[_TENSORS] = lambda path: save_file(self._tensors, path)
 
 
@@ -179,6 +190,7 @@ class _Reader:
         file = folder / _TENSORS
         self._tensors = load_file(file) if file.exists() else {}
         self._modules: dict[str, bool] = {}
+        self._optimizers: dict[str, tuple[str, Any]] = {}
 
     def decode(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -204,21 +216,30 @@ class _Reader:
         if kind == "module":
             self._modules[value["name"]] = value["training"]
             return None
+        if kind == "optimizer":
+            self._optimizers[value["name"]] = value["rule"], self.decode(value["groups"])
+            return None
         if kind == "unsaved":
             return value["repr"]
         raise InvalidInputError(f"got a value of kind {kind!r}")
 
     def finish(self, estimator: Any) -> None:
-        """Make the modules, for which the other values are needed."""
+        """Make the modules and their optimizers, for which the other values are needed."""
         for name, training in self._modules.items():
-            prefix = f"{name}."
-            weights = {
-                key.removeprefix(prefix): tensor
-                for key, tensor in self._tensors.items()
-                if key.startswith(prefix)
-            }
-            module = self._module(estimator, weights)
+            module = self._module(estimator, self._part(name))
             setattr(estimator, name, module.train(training))
+        for name, (rule, groups) in self._optimizers.items():
+            optimizer = make_optimizer(rule, estimator.predictor_, 1.0)
+            unpack_optimizer(optimizer, self._part(name), {"param_groups": groups})
+            setattr(estimator, name, optimizer)
+
+    def _part(self, name: str) -> dict[str, Tensor]:
+        prefix = f"{name}."
+        return {
+            key.removeprefix(prefix): tensor
+            for key, tensor in self._tensors.items()
+            if key.startswith(prefix)
+        }
 
     def _module(self, estimator: Any, weights: dict[str, Tensor]) -> nn.Module:
         kind = vars(estimator).get("predictor")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Self, final
 
 import numpy as np
 from sklearn.base import RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from dfl.estimators._instance import InstanceData
 from dfl.estimators._long import as_labels
+from dfl.estimators._names import learn_names
 from dfl.estimators.base import BaseDecisionEstimator
 from dfl_solvers.oracle import Array, Oracle
 
@@ -34,6 +35,8 @@ class PredictThenOptimizeRegressor(BaseDecisionEstimator):
         The fitted clone.
     n_features_in_ : int
         Number of features seen in ``fit``.
+    cost_names_ : ndarray of str
+        Names of the costs, if ``fit`` was given a data frame or a series with a name.
 
     References
     ----------
@@ -61,7 +64,7 @@ class PredictThenOptimizeRegressor(BaseDecisionEstimator):
         y: Any,
         *,
         groups: Any = None,
-        instance: Mapping[str, Array] | None = None,
+        instance: InstanceData | None = None,
     ) -> Self:
         """Fit the regressor on costs; the oracle plays no part in it.
 
@@ -89,6 +92,7 @@ class PredictThenOptimizeRegressor(BaseDecisionEstimator):
         """
         del instance
         self._checked_oracle()
+        learn_names(self, y)
         X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64)
         if groups is None:
             self._check_width(1 if y.ndim == 1 else y.shape[1], "costs")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple, Self, final
 
@@ -13,13 +13,14 @@ from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dfl.estimators._bundle import minimize
+from dfl.estimators._instance import InstanceData, as_instance
 from dfl.estimators._reading import read
 from dfl.estimators._scaling import InUnits, Scaling
 from dfl.estimators._spo_plus_program import Relaxed, programs_of, solve_program
 from dfl.estimators._spo_plus_risk import Found, Penalty, Risk
 from dfl.estimators.base import BaseDecisionEstimator
 from dfl.exceptions import InvalidInputError
-from dfl_solvers.oracle import Array, Instance, Oracle, minimizing
+from dfl_solvers.oracle import Array, Oracle, minimizing
 from dfl_solvers.program import Program
 from dfl_solvers.wrappers import Counting
 
@@ -71,6 +72,8 @@ class SPOPlusLinearRegressor(BaseDecisionEstimator):
         Oracle calls, instances solved and seconds spent in the oracle during ``fit``.
     n_features_in_ : int
         Number of features seen in ``fit``.
+    cost_names_ : ndarray of str
+        Names of the costs, if ``fit`` was given a data frame or a series with a name.
 
     Raises
     ------
@@ -141,7 +144,7 @@ class SPOPlusLinearRegressor(BaseDecisionEstimator):
         y: Any,
         sample_weight: Any = None,
         *,
-        instance: Mapping[str, Array] | None = None,
+        instance: InstanceData | None = None,
     ) -> Self:
         """Find the coefficients of least risk.
 
@@ -153,7 +156,7 @@ class SPOPlusLinearRegressor(BaseDecisionEstimator):
             Costs (values, for a maximizing oracle).
         sample_weight : array-like of shape (n,), optional
             Weights of the rows in the risk; not negative.
-        instance : mapping of str to ndarray, optional
+        instance : mapping of str to ndarray, data frame or structured array, optional
             Per-instance data of the oracle, each array with leading n.
 
         Returns
@@ -191,7 +194,7 @@ class SPOPlusLinearRegressor(BaseDecisionEstimator):
         alphas: Sequence[float] | Array,
         sample_weight: Any = None,
         *,
-        instance: Mapping[str, Array] | None = None,
+        instance: InstanceData | None = None,
     ) -> Bunch:
         """Find the coefficients for several weights of the penalty; each starts from the last.
 
@@ -280,9 +283,10 @@ class SPOPlusLinearRegressor(BaseDecisionEstimator):
                 "gap and a number from 1"
             )
 
-    def _read(self, X: Any, y: Any, sample_weight: Any, instance: Instance | None) -> _Task:
+    def _read(self, X: Any, y: Any, sample_weight: Any, instance: InstanceData | None) -> _Task:
         """Check what ``fit`` was given and put the risk together, in scaled units."""
         oracle, sign = minimizing(self._checked_oracle())
+        instance = as_instance(instance)
         table = read(self, X, y, sample_weight=sample_weight, instance=instance)
         rows = np.arange(len(table.inputs))
         weights = np.ones(len(rows)) if table.weights is None else table.weights

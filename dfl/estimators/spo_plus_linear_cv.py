@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, Self, final
 
 import numpy as np
@@ -10,10 +10,12 @@ from sklearn.model_selection import check_cv
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dfl import metrics
+from dfl.estimators._instance import InstanceData, as_instance
 from dfl.estimators._reading import read
 from dfl.estimators.base import BaseDecisionEstimator
 from dfl.estimators.spo_plus_linear import SPOPlusLinearRegressor
 from dfl_solvers.oracle import Array, Oracle
+from dfl_solvers.wrappers import Counting
 
 _ALPHAS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 
@@ -48,8 +50,13 @@ class SPOPlusLinearRegressorCV(BaseDecisionEstimator):
         Normalized regret of each weight on each held-out fold.
     coef_, intercept_, objective_, duality_gap_, n_iter_
         Of the fit on all rows with ``alpha_``; see ``SPOPlusLinearRegressor``.
+    budget_ : Counts
+        Oracle calls, instances solved and seconds spent in the oracle during ``fit``, the folds
+        included.
     n_features_in_ : int
         Number of features seen in ``fit``.
+    cost_names_ : ndarray of str
+        Names of the costs, if ``fit`` was given a data frame or a series with a name.
 
     See Also
     --------
@@ -94,7 +101,7 @@ class SPOPlusLinearRegressorCV(BaseDecisionEstimator):
         sample_weight: Any = None,
         *,
         groups: Any = None,
-        instance: Mapping[str, Array] | None = None,
+        instance: InstanceData | None = None,
     ) -> Self:
         """Choose the weight of the penalty, then fit on all rows.
 
@@ -108,7 +115,7 @@ class SPOPlusLinearRegressorCV(BaseDecisionEstimator):
             Weights of the rows, in the risk and in the held-out regret.
         groups : array-like of shape (n,), optional
             For a splitter that keeps groups together.
-        instance : mapping of str to ndarray, optional
+        instance : mapping of str to ndarray, data frame or structured array, optional
             Per-instance data of the oracle, each array with leading n.
 
         Returns
@@ -120,14 +127,14 @@ class SPOPlusLinearRegressorCV(BaseDecisionEstimator):
         ValueError, InvalidInputError, InfeasibleError, UnboundedError
             As in ``SPOPlusLinearRegressor.fit``.
         """
-        oracle = self._checked_oracle()
+        oracle, instance = Counting(self._checked_oracle()), as_instance(instance)
         table = read(self, X, y, sample_weight=sample_weight, instance=instance)
         X, costs = table.inputs, table.truth
         weights = np.ones(len(X)) if table.weights is None else table.weights
         fields = {name: np.asarray(value) for name, value in (instance or {}).items()}
         alphas = np.sort(np.asarray(_ALPHAS if self.alphas is None else self.alphas, float))[::-1]
         model = SPOPlusLinearRegressor(
-            self.oracle, penalty=self.penalty, tol=self.tol, max_iter=self.max_iter
+            oracle, penalty=self.penalty, tol=self.tol, max_iter=self.max_iter
         )
         columns = []
         for train, held in check_cv(self.cv).split(X, costs, groups):
@@ -149,6 +156,7 @@ class SPOPlusLinearRegressorCV(BaseDecisionEstimator):
         )
         for name in ("coef_", "intercept_", "objective_", "duality_gap_", "n_iter_"):
             setattr(self, name, getattr(model, name))
+        self.budget_ = oracle.counts
         return self
 
     def predict(self, X: Any) -> Array:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from dfl.exceptions import InvalidInputError, SolverError, UnsupportedError
-from dfl.layers._samples import check_positive
+from dfl.layers._checks import check_positive
 from dfl.layers.base import AbstractLayer
 from dfl_solvers.oracle import Array, Instance, Oracle
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from dfl.layers._samples import check_positive, check_samples, solve_samples
+from dfl import _bridge
+from dfl.layers._checks import check_positive, check_samples
 from dfl.layers.base import AbstractLayer
 from dfl.montecarlo import SumOfGamma
 from dfl_solvers.oracle import Oracle
@@ -104,7 +105,7 @@ class _Imitation(torch.autograd.Function):
         n, d = costs.shape
         noise = layer.law.draw((n, layer.n_samples, d), costs, layer.generator)
         perturbed = torch.sub(costs[:, None], noise, alpha=layer.sigma)
-        mean = solve_samples(layer.oracle, perturbed, instance)[0].mean(1)
+        mean = _bridge.solve(layer.oracle, perturbed, instance)[0].mean(1)
         ctx.layer, ctx.instance = layer, instance
         ctx.save_for_backward(perturbed, mean)
         return mean
@@ -115,5 +116,5 @@ class _Imitation(torch.autograd.Function):
         perturbed, mean = ctx.saved_tensors
         step = ctx.layer.smoothing
         shifted = torch.add(perturbed, incoming[:, None], alpha=step)
-        moved = solve_samples(ctx.layer.oracle, shifted, ctx.instance)[0].mean(1)
+        moved = _bridge.solve(ctx.layer.oracle, shifted, ctx.instance)[0].mean(1)
         return (moved - mean) / step, None, None

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from dfl.layers._samples import check_positive, check_samples, solve_samples
+from dfl import _bridge
+from dfl.layers._checks import check_positive, check_samples
 from dfl.layers.base import AbstractLayer
 from dfl.montecarlo import direction, noise_by_name
 from dfl.montecarlo.weights import leave_one_out
@@ -103,7 +104,7 @@ class _Expectation(torch.autograd.Function):
         n, d = costs.shape
         noise = layer.law.draw((n, layer.n_samples, d), costs, layer.generator)
         perturbed = layer.law.perturb(costs, noise, layer.sigma)
-        decisions, _ = solve_samples(layer.oracle, perturbed, instance)
+        decisions, _ = _bridge.solve(layer.oracle, perturbed, instance)
         ctx.layer = layer
         ctx.save_for_backward(costs, noise, decisions)
         return decisions.mean(1)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dfl.exceptions import UnsupportedError
-from dfl.layers._samples import check_positive
+from dfl.layers._checks import check_positive
 from dfl.layers.base import AbstractLayer
 from dfl.layers.convex import ConvexLayer
 from dfl_solvers.oracle import Oracle

@@ -26,6 +26,7 @@ from dfl.losses.regularized_fenchel_young import (
 )
 from dfl.losses.relaxed_spo_plus import RelaxedSPOPlusLoss as RelaxedSPOPlusLoss
 from dfl.losses.score_function import ScoreFunctionLoss as ScoreFunctionLoss
+from dfl.losses.smooth_regret import SmoothRegretLoss as SmoothRegretLoss
 from dfl.losses.smoothed_spo_plus import SmoothedSPOPlusLoss as SmoothedSPOPlusLoss
 from dfl.losses.spo_plus import SPOPlusLoss as SPOPlusLoss
 from dfl.losses.squared import SquaredLoss as SquaredLoss
@@ -54,6 +55,7 @@ __all__ = [
     "RelaxedSPOPlusLoss",
     "SPOPlusLoss",
     "ScoreFunctionLoss",
+    "SmoothRegretLoss",
     "SmoothedSPOPlusLoss",
     "SquaredLoss",
     "Target",

@@ -33,6 +33,11 @@ def regret_through(
     if not wanted:
         return values
     (gradient,) = torch.autograd.grad(decisions, leaf, target.costs)
+    return with_gradient(output, values, gradient)
+
+
+def with_gradient(output: Tensor, values: Tensor, gradient: Tensor) -> Tensor:
+    """Return values (n,) of an output (n, d), with their gradient (n, d) in it."""
     result: Tensor = _Known.apply(output, values, gradient)  # type: ignore[no-untyped-call]
     return result
 

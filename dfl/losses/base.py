@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, final
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,7 +24,8 @@ class AbstractLoss(nn.Module, ABC):
 
     A leaf writes ``per_sample`` and declares in ``requires`` what it needs of the target
     (``"costs"``, ``"decisions"``, ``"objectives"``) and of the oracle (``"program"``: a matrix
-    form; ``"linear"``: an objective that is ``c.w`` and nothing else). A pair of loss and oracle
+    form; ``"linear"``: an objective that is ``c.w`` and nothing else; ``"derivative"``: decisions
+    that vary smoothly). A pair of loss and oracle
     that cannot work is refused at construction. The loss of a policy requires ``"samples"`` alone:
     its target is a ``WeightedSamples``, and it holds no oracle.
 
@@ -72,6 +72,11 @@ class AbstractLoss(nn.Module, ABC):
             raise UnsupportedError(
                 f"{name} does not go with {problem}: it needs the oracle's matrix form (a method "
                 "program()), which this oracle does not have"
+            )
+        if "derivative" in self.requires and not hasattr(held, "vector_jacobian_product"):
+            raise UnsupportedError(
+                f"{name} does not go with {problem}: it needs decisions with a derivative (a "
+                "method vector_jacobian_product()), which this oracle does not have"
             )
         if "linear" in self.requires and not getattr(held, "linear_objective", True):
             raise UnsupportedError(
@@ -179,21 +184,10 @@ class AbstractLoss(nn.Module, ABC):
         decisions : Tensor of the shape of ``costs``
         objectives : Tensor of shape (n,) or (n, k)
         """
-        shape = costs.shape
-        rows, instance = _flat(costs, instance)
-        decisions, objectives = _bridge.solve(self.oracle, rows, instance)
-        decisions, objectives = decisions.reshape(shape), objectives.reshape(shape[:-1])
+        decisions, objectives = _bridge.solve(self.oracle, costs, instance)
         if self._solved is not None:
             self._solved.append(decisions)
         return decisions, objectives
-
-    def evaluate(
-        self, costs: Tensor, decisions: Tensor, instance: Mapping[str, Any] | None = None
-    ) -> Tensor:
-        """Objectives (n, k) of k decisions (n, k, d) an instance, under costs (n, d)."""
-        rows, instance = _flat(decisions, instance)
-        costs = costs[:, None].expand_as(decisions).reshape(rows.shape)
-        return _bridge.evaluate(self.oracle, costs, rows, instance).reshape(decisions.shape[:-1])
 
     @property
     def linear_objective(self) -> bool:
@@ -244,18 +238,6 @@ class AbstractLoss(nn.Module, ABC):
             raise InvalidInputError(
                 f"{name} needs decisions, but the target holds none; pass costs or decisions"
             )
-
-
-def _flat(
-    values: Tensor, instance: Mapping[str, Any] | None
-) -> tuple[Tensor, Mapping[str, Any] | None]:
-    """Return values (n, k, d) as rows, with the instance data of each; others as they are."""
-    if values.ndim == 2:
-        return values, instance
-    n, k, d = values.shape
-    if instance is not None:
-        instance = {name: np.repeat(value, k, axis=0) for name, value in instance.items()}
-    return values.reshape(n * k, d), instance
 
 
 def _imitating() -> list[str]:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, final
 import torch
 from torch import Tensor
 
-from dfl.layers._samples import check_positive, check_samples
+from dfl.layers._checks import check_positive, check_samples
 from dfl.losses.base import AbstractLoss
 from dfl.losses.target import Target
 from dfl.montecarlo import noise_by_name

@@ -26,6 +26,7 @@ from dfl.losses.ranking_pointwise import PointwiseRankingLoss
 from dfl.losses.regularized_fenchel_young import RegularizedFenchelYoungLoss
 from dfl.losses.relaxed_spo_plus import RelaxedSPOPlusLoss
 from dfl.losses.score_function import ScoreFunctionLoss
+from dfl.losses.smooth_regret import SmoothRegretLoss
 from dfl.losses.smoothed_spo_plus import SmoothedSPOPlusLoss
 from dfl.losses.spo_plus import SPOPlusLoss
 from dfl.losses.squared import SquaredLoss
@@ -50,6 +51,7 @@ LOSSES: dict[str, type[AbstractLoss]] = {
     "regularized-fenchel-young": RegularizedFenchelYoungLoss,
     "relaxed-spo+": RelaxedSPOPlusLoss,
     "score-function": ScoreFunctionLoss,
+    "smooth-regret": SmoothRegretLoss,
     "smoothed-spo+": SmoothedSPOPlusLoss,
     "spo+": SPOPlusLoss,
     "squared": SquaredLoss,

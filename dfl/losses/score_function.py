@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, final
 import torch
 from torch import Tensor
 
+from dfl import _bridge
 from dfl.exceptions import InvalidInputError
 from dfl.losses.base import AbstractLoss
 from dfl.losses.target import Target
@@ -126,4 +127,4 @@ class ScoreFunctionLoss(AbstractLoss):
         """Objectives (n, k) of decisions (n, k, d) under the true costs."""
         if self.linear_objective:
             return torch.linalg.vecdot(target.costs[:, None], decisions)
-        return self.evaluate(target.costs, decisions, target.instance)
+        return _bridge.evaluate(self.oracle, target.costs, decisions, target.instance)

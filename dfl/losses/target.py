@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -60,15 +61,39 @@ class Target:
             instance = {name: value[key] for name, value in instance.items()}
         return self._map(lambda part: part[index], instance)
 
+    def join(self, other: Target) -> Target:
+        """Return the target of these instances and then those of another, with the same parts."""
+
+        def both(one: Any, two: Any) -> Any:
+            if one is None:
+                return None
+            return torch.cat([one, two]) if isinstance(one, Tensor) else np.concatenate([one, two])
+
+        instance = self.instance
+        if instance is not None and other.instance is not None:
+            instance = {name: both(value, other.instance[name]) for name, value in instance.items()}
+        return Target(
+            both(self.costs, other.costs),
+            both(self.decisions, other.decisions),
+            both(self.objectives, other.objectives),
+            instance,
+            self.pool,
+        )
+
     def negated(self) -> Target:
         """Return the same truth for the minimizing oracle: costs and objectives change sign."""
         opposite = self._map(torch.neg, self.instance)
         return replace(opposite, decisions=self.decisions)
 
-    def to(self, dtype: torch.dtype) -> Target:
-        """Return the same truth in another floating-point type."""
-        converted = self._map(lambda part: part.to(dtype), self.instance)
-        return converted if self.pool is None else replace(converted, pool=self.pool.to(dtype))
+    def to(self, dtype: torch.dtype, device: torch.device | None = None) -> Target:
+        """Return the same truth in another floating-point type, and on another device if given.
+
+        Data of instances stay NumPy's: they are the oracle's.
+        """
+        converted = self._map(lambda part: part.to(device=device, dtype=dtype), self.instance)
+        if self.pool is None:
+            return converted
+        return replace(converted, pool=self.pool.to(device=device, dtype=dtype))
 
     def mask(self) -> Tensor | None:
         """Return which coordinates are real and not padding, (n, d) bool; None if all are."""

@@ -1,7 +1,23 @@
-"""Pictures of results: regret with intervals, learning curves, decisions."""
+"""Pictures of results: regret with intervals, learning curves, decisions, calibration, designs."""
 
+from dfl.plotting.calibration import CalibrationDisplay as CalibrationDisplay
+from dfl.plotting.cost_interval import CostIntervalDisplay as CostIntervalDisplay
 from dfl.plotting.decision import DecisionDisplay as DecisionDisplay
+from dfl.plotting.label_curve import LabelCurveDisplay as LabelCurveDisplay
 from dfl.plotting.learning_curve import LearningCurveDisplay as LearningCurveDisplay
 from dfl.plotting.regret import RegretDisplay as RegretDisplay
+from dfl.plotting.survivors import SurvivorsDisplay as SurvivorsDisplay
+from dfl.plotting.tail import TailDisplay as TailDisplay
+from dfl.plotting.uncertainty_map import UncertaintyMapDisplay as UncertaintyMapDisplay
 
-__all__ = ["DecisionDisplay", "LearningCurveDisplay", "RegretDisplay"]
+__all__ = [
+    "CalibrationDisplay",
+    "CostIntervalDisplay",
+    "DecisionDisplay",
+    "LabelCurveDisplay",
+    "LearningCurveDisplay",
+    "RegretDisplay",
+    "SurvivorsDisplay",
+    "TailDisplay",
+    "UncertaintyMapDisplay",
+]

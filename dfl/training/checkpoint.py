@@ -43,22 +43,23 @@ class Checkpoint:
         Raises
         ------
         TrainingError
-            If the file cannot be written; an older file is left as it was.
+            If the file cannot be written, or a value is no number, text or list of such; an older
+            file is left as it was.
         """
-        header = {
-            "format": _FORMAT,
-            "fingerprint": self.fingerprint,
-            "values": json.dumps(dict(values)),
-        }
         unique = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
         scratch = None
         try:
+            header = {
+                "format": _FORMAT,
+                "fingerprint": self.fingerprint,
+                "values": json.dumps(dict(values), default=float),  # NumPy's numbers, say
+            }
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle, scratch = tempfile.mkstemp(prefix=self.path.name, dir=self.path.parent)
             os.close(handle)
             save_file(unique, scratch, metadata=header)
             os.replace(scratch, self.path)
-        except (OSError, SafetensorError) as error:
+        except (OSError, SafetensorError, TypeError, ValueError) as error:
             if scratch is not None:
                 Path(scratch).unlink(missing_ok=True)
             raise TrainingError(f"checkpoint {self.path} cannot be written: {error}") from error

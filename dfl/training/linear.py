@@ -61,9 +61,11 @@ class LinearEpoch:
         )
         # compiled here, if need be
         state = self._state.arguments()
-        for inputs, _, scales, _, rows, _ in self._table.draw(np.zeros(1, int)):
-            run(kernels.predict, 0, inputs, state[0], rows)
-            run(kernels.update, 0, inputs, rows, scales, *state)
+        real = self._state.weights.dtype
+        inputs, scales = np.zeros((0, layer.in_features), real), np.zeros(0, real)
+        output = np.zeros((0, layer.out_features), real)
+        run(kernels.predict, 0, inputs, state[0], output)
+        run(kernels.update, 0, inputs, output, scales, *state)
 
     @classmethod
     def of(

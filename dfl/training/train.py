@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm.std import tqdm
 
-from dfl.exceptions import InvalidInputError, TrainingError
+from dfl.exceptions import InvalidInputError
 from dfl.losses import AbstractLoss
-from dfl.training.checkpoint import Checkpoint, pack_optimizer, unpack_optimizer
-from dfl.training.epoch import AutogradEpoch, Diverged, Epoch, StopTraining
-from dfl.training.optimizers import make_optimizer, make_schedule
+from dfl.training._run import Run
+from dfl.training.checkpoint import Checkpoint
+from dfl.training.epoch import StopTraining
 from dfl.training.source import Source
 
 # a checkpoint is written at most this often, since a small epoch takes milliseconds
@@ -88,7 +86,7 @@ def train(
         Stop after this many epochs without a smaller monitored number.
     checkpoint : Checkpoint, optional
         Where to keep the state; an existing one is resumed and gives the same weights as an
-        unbroken run.
+        unbroken run. Torch's own generator, which dropout draws from, is set to where it was.
     callbacks : sequence of callables, default=()
         Each is called after each epoch with its entry of the history, to which it may add numbers;
         training stops if one returns True.
@@ -131,7 +129,7 @@ def train(
     (100, 3.0)
     """
     _check(max_iter, schedule, monitor, patience)
-    run = _Run(model, loss, source, optimizer, learning_rate, schedule, max_iter, seed)
+    run = Run(model, loss, source, optimizer, learning_rate, schedule, max_iter, seed)
     if checkpoint is not None:
         run.resume(checkpoint)
     start = time.perf_counter() - (run.history[-1]["seconds"] if run.history else 0.0)
@@ -171,134 +169,4 @@ def _check(
         raise InvalidInputError(
             "schedule='plateau' needs a monitored number, got none; "
             "use early_stopping=True or another schedule"
-        )
-
-
-class _Run:
-    """The state of a training run: what a checkpoint has to hold."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        loss: AbstractLoss,
-        source: Source,
-        optimizer: str | torch.optim.Optimizer,
-        learning_rate: float,
-        schedule: str,
-        max_iter: int,
-        seed: int,
-    ) -> None:
-        self.model = model
-        self.loss = loss
-        self.source = source
-        if isinstance(optimizer, str):
-            optimizer = make_optimizer(optimizer, model, learning_rate)
-        self.optimizer = optimizer
-        self.schedule = make_schedule(schedule, self.optimizer, max_iter)
-        self.on_plateau = schedule == "plateau"
-        # a step without gradients changes nothing; schedules warn if there was none, and compiled
-        # steps are unknown to them
-        self.optimizer.zero_grad()
-        self.optimizer.step()
-        self.generator = torch.Generator().manual_seed(seed)
-        if loss.generator is not None:
-            loss.generator.manual_seed(seed + 1)
-        self.history: list[dict[str, float]] = []
-        self.best: dict[str, Tensor] | None = None
-        self.best_value = math.inf
-        self.best_epoch: int | None = None
-        self.finished = False
-
-    @functools.cached_property
-    def passage(self) -> Epoch:
-        """What runs epochs; made after a checkpoint is read, since it holds on to the state."""
-        parts = self.model, self.loss, self.source, self.optimizer
-        # imported here: compiled code is slow to load, and nobody trains while importing
-        from dfl.training.linear import LinearEpoch
-
-        return LinearEpoch.of(*parts) or AutogradEpoch(*parts)
-
-    @property
-    def epochs_without_gain(self) -> int:
-        return len(self.history) + 1 - (self.best_epoch or 0)
-
-    def epoch(self) -> dict[str, float]:
-        """Pass over the source once."""
-        self.model.train()
-        try:
-            total, count = self.passage.run(self.generator)
-        except Diverged as error:
-            raise self._diverged(math.nan) from error
-        if not math.isfinite(total):
-            raise self._diverged(total)
-        return {
-            "epoch": len(self.history) + 1,
-            "loss": total / max(count, 1),
-            "learning_rate": float(self.optimizer.param_groups[0]["lr"]),
-        }
-
-    def judge(self, monitor: Callable[[nn.Module], float], epoch: int) -> float:
-        """Ask the monitor and keep the weights if they are the best so far."""
-        self.model.eval()
-        with torch.no_grad():
-            value = monitor(self.model)
-        if value < self.best_value:
-            self.best_value = value
-            self.best_epoch = epoch
-            self.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        return value
-
-    def advance(self, entry: dict[str, float]) -> None:
-        if self.on_plateau:
-            self.schedule.step(entry["validation"])
-        else:
-            self.schedule.step()
-
-    def keep_best(self) -> None:
-        if self.best is not None:
-            self.model.load_state_dict(self.best)
-        self.model.eval()
-
-    def save(self, checkpoint: Checkpoint) -> None:
-        tensors, values = pack_optimizer(self.optimizer)
-        tensors |= {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        tensors |= {f"best.{k}": v for k, v in (self.best or {}).items()}
-        tensors["generator"] = self.generator.get_state()
-        if self.loss.generator is not None:
-            tensors["loss_generator"] = self.loss.generator.get_state()
-        values |= {
-            "history": self.history,
-            "best_value": self.best_value,
-            "best_epoch": self.best_epoch,
-            "finished": self.finished,
-            "schedule": self.schedule.state_dict(),
-        }
-        checkpoint.save(tensors, values)
-
-    def resume(self, checkpoint: Checkpoint) -> None:
-        loaded = checkpoint.load()
-        if loaded is None:
-            return
-        tensors, values = loaded
-
-        def part(prefix: str) -> dict[str, Any]:
-            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-        self.model.load_state_dict(part("model."))
-        self.best = part("best.") or None
-        unpack_optimizer(self.optimizer, tensors, values)
-        self.schedule.load_state_dict(values["schedule"])
-        self.generator.set_state(tensors["generator"])
-        if self.loss.generator is not None:
-            self.loss.generator.set_state(tensors["loss_generator"])
-        self.history = values["history"]
-        self.best_value = values["best_value"]
-        self.best_epoch = values["best_epoch"]
-        self.finished = values["finished"]
-
-    def _diverged(self, value: float) -> TrainingError:
-        rate = self.optimizer.param_groups[0]["lr"]
-        return TrainingError(
-            f"the loss became {value} in epoch {len(self.history) + 1}; "
-            f"try a smaller learning_rate (got {rate:g})"
         )

@@ -13,7 +13,14 @@ from pathlib import Path
 
 from dfl_experiments import cli
 
-RECIPES = ("shortest-path", "energy", "portfolio-sp500")
+RECIPES = (
+    "shortest-path",
+    "energy",
+    "portfolio-sp500",
+    "entropy-portfolio",
+    "ordinal-classes",
+    "ordinal-digits",
+)
 
 
 def table(summary: Path) -> list[str]:

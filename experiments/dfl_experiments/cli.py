@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 from rich.console import Console
 
-from dfl.exceptions import DFLError
+from dfl.exceptions import DFLError, InvalidInputError
 from dfl_experiments import config as configuration
 from dfl_experiments.cells import StorageError
+from dfl_experiments.design.commands import app as design_app
 
 if TYPE_CHECKING:
-    from dfl_experiments.config import RunConfig
+    from dfl_experiments.config import Config, SuiteConfig
     from dfl_experiments.workflow import Run
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
@@ -28,40 +29,49 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(design_app)
+_RECIPE = typer.Argument(help="A recipe of `dfl list`, or a YAML file.")
+_SETTINGS = typer.Option("--set", metavar="KEY=VALUE", help="Change a key, e.g. problem.degree=6.")
+_SEEDS = typer.Option(help="Seeds, e.g. 0:10 or 1,2,5.")
+_OUT = typer.Option(help="Folder of the run [default: in runs/].")
+_N_JOBS = typer.Option(help="Processes; -1: one a core.")
+_PRINT = typer.Option(help="Print the configuration and stop.")
+_QUIET = typer.Option("--quiet", help="No progress bar, no tables.")
 
 
 @app.command()
 def run(
-    recipe: Annotated[str, typer.Argument(help="A recipe of `dfl list`, or a YAML file.")],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a key, e.g. problem.degree=6."),
-    ] = None,
-    seeds: Annotated[str | None, typer.Option(help="Seeds, e.g. 0:10 or 1,2,5.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the run [default: in runs/].")] = None,
-    n_jobs: Annotated[int, typer.Option(help="Processes; -1: one a core.")] = -1,
-    print_config: Annotated[bool, typer.Option(help="Print the configuration and stop.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar, no tables.")] = False,
+    recipe: Annotated[str, _RECIPE],
+    settings: Annotated[list[str] | None, _SETTINGS] = None,
+    seeds: Annotated[str | None, _SEEDS] = None,
+    out: Annotated[Path | None, _OUT] = None,
+    n_jobs: Annotated[int, _N_JOBS] = -1,
+    print_config: Annotated[bool, _PRINT] = False,
+    quiet: Annotated[bool, _QUIET] = False,
 ) -> int:
     """Run a recipe; a run that was stopped continues where it was."""
+    return _start(
+        configuration.load(recipe, settings or (), seeds), out, n_jobs, print_config, quiet
+    )
+
+
+@design_app.command("run")
+def run_design(
+    recipe: Annotated[str, _RECIPE],
+    settings: Annotated[list[str] | None, _SETTINGS] = None,
+    seeds: Annotated[str | None, _SEEDS] = None,
+    out: Annotated[Path | None, _OUT] = None,
+    n_jobs: Annotated[int, _N_JOBS] = -1,
+    print_config: Annotated[bool, _PRINT] = False,
+    quiet: Annotated[bool, _QUIET] = False,
+) -> int:
+    """Run a study of sequential design: regret against labels, criterion by criterion."""
     loaded = configuration.load(recipe, settings or (), seeds)
-    if print_config:
-        import yaml
-
-        text = yaml.safe_dump(loaded.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        typer.echo(text, nl=False)
-        return 0
-    if n_jobs == 0 or n_jobs < -1:
-        raise typer.BadParameter(f"got {n_jobs}, expected a positive number or -1: --n-jobs")
-    from dfl_experiments.workflow import default_folder
-
-    if isinstance(loaded, configuration.RunConfig):
-        return _run(loaded, out or default_folder(loaded), n_jobs, quiet)
-    codes = []
-    for member in loaded.recipes:
-        folder = default_folder(member) if out is None else out / member.name
-        codes.append(_run(member, folder, n_jobs, quiet))
-    return max(codes)
+    if not isinstance(loaded, configuration.DesignConfig):
+        raise InvalidInputError(
+            f"{recipe} is no study of sequential design; run it by: dfl run {recipe}"
+        )
+    return _start(loaded, out, n_jobs, print_config, quiet)
 
 
 @app.command("list")
@@ -195,9 +205,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _run(config: RunConfig, folder: Path, n_jobs: int, quiet: bool) -> int:
-    from dfl_experiments import report
-    from dfl_experiments.workflow import Run
+def _start(
+    loaded: Config | SuiteConfig, out: Path | None, n_jobs: int, print_config: bool, quiet: bool
+) -> int:
+    if print_config:
+        import yaml
+
+        text = yaml.safe_dump(loaded.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        typer.echo(text, nl=False)
+        return 0
+    if n_jobs == 0 or n_jobs < -1:
+        raise typer.BadParameter(f"got {n_jobs}, expected a positive number or -1: --n-jobs")
+    from dfl_experiments.workflow import default_folder
+
+    if not isinstance(loaded, configuration.SuiteConfig):
+        return _run(loaded, out or default_folder(loaded), n_jobs, quiet)
+    codes = []
+    for member in loaded.recipes:
+        folder = default_folder(member) if out is None else out / member.name
+        codes.append(_run(member, folder, n_jobs, quiet))
+    return max(codes)
+
+
+def _run(config: Config, folder: Path, n_jobs: int, quiet: bool) -> int:
+    from dfl_experiments.workflow import Run, tables
 
     run = Run(config, folder, ["dfl", *sys.argv[1:]])
     try:
@@ -210,7 +241,7 @@ def _run(config: RunConfig, folder: Path, n_jobs: int, quiet: bool) -> int:
         typer.echo(f"dfl: note: {note}", err=True)
     if not quiet:
         console = _console(sys.stdout)
-        for table in report.tables(config, finished.rows):
+        for table in tables(config, finished.rows):
             console.print(table)
             console.print()
         typer.echo(f"results: {folder}")

@@ -15,25 +15,54 @@ from pydantic_core import PydanticCustomError
 
 from dfl.exceptions import InvalidInputError
 from dfl_experiments.base import AbstractModel
+from dfl_experiments.design.methods import Elimination, Linear, Reference
+from dfl_experiments.design.study import AbstractDesignStudy
+from dfl_experiments.design.worlds import (
+    LinearCosts,
+    LLMAllocation,
+    LLMRouting,
+    Misspecified,
+    ScaleDecoys,
+    TabularBall,
+)
 from dfl_experiments.measures import MEASURES
-from dfl_experiments.methods import MINIMUM, DecisionFocused, EqualWeight, TwoStage
+from dfl_experiments.methods import (
+    MINIMUM,
+    AbstractMethod,
+    DecisionFocused,
+    EqualWeight,
+    ExpectedCosts,
+    TwoStage,
+)
 from dfl_experiments.problems import (
     EnergyProblem,
+    EntropyPortfolioProblem,
     KnapsackProblem,
+    OrdinalClassesProblem,
+    OrdinalDigitsProblem,
     PortfolioProblem,
     PortfolioSP500Problem,
     ShortestPathProblem,
 )
+from dfl_experiments.problems.study import AbstractStudy
 
 Problem = Annotated[
     ShortestPathProblem
     | KnapsackProblem
     | PortfolioProblem
     | PortfolioSP500Problem
-    | EnergyProblem,
+    | EnergyProblem
+    | EntropyPortfolioProblem
+    | OrdinalClassesProblem
+    | OrdinalDigitsProblem,
     Field(discriminator="kind"),
 ]
 Method = Annotated[TwoStage | DecisionFocused | EqualWeight, Field(discriminator="estimator")]
+DesignProblem = Annotated[
+    ScaleDecoys | Misspecified | TabularBall | LinearCosts | LLMAllocation | LLMRouting,
+    Field(discriminator="kind"),
+]
+DesignMethod = Annotated[Elimination | Linear | Reference, Field(discriminator="learner")]
 # the models behind the tags that pydantic puts into the location of an error
 _TAGGED: Mapping[str, type[AbstractModel]] = {
     "shortest-path": ShortestPathProblem,
@@ -41,29 +70,51 @@ _TAGGED: Mapping[str, type[AbstractModel]] = {
     "portfolio": PortfolioProblem,
     "portfolio-sp500": PortfolioSP500Problem,
     "energy": EnergyProblem,
+    "entropy-portfolio": EntropyPortfolioProblem,
+    "ordinal-classes": OrdinalClassesProblem,
+    "ordinal-digits": OrdinalDigitsProblem,
     "two-stage": TwoStage,
     "decision-focused": DecisionFocused,
     "equal-weight": EqualWeight,
+    "scale-decoys": ScaleDecoys,
+    "misspecified": Misspecified,
+    "tabular-ball": TabularBall,
+    "linear-costs": LinearCosts,
+    "llm-allocation": LLMAllocation,
+    "llm-routing": LLMRouting,
+    "elimination": Elimination,
+    "linear": Linear,
+    "reference": Reference,
 }
 
 
-@final
-class RunConfig(AbstractModel):
-    """One problem, some methods, some seeds."""
+class AbstractConfig(AbstractModel):
+    """What all runs have."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     description: str = ""
-    problem: Problem
-    methods: tuple[Method, ...] = Field(min_length=1)
     seeds: tuple[NonNegativeInt, ...] = Field(default=(0,), min_length=1)
-    metrics: tuple[str, ...] = Field(
-        default=("normalized-regret", "normalized-regret-mean"), min_length=1
-    )
 
     @field_validator("seeds", mode="before")
     @classmethod
     def _read_seeds(cls, value: Any) -> Any:
         return parse_seeds(value) if isinstance(value, str | int) else value
+
+
+@final
+class RunConfig(AbstractConfig):
+    """One problem, some methods, some seeds."""
+
+    problem: Problem
+    methods: tuple[Method, ...] = Field(min_length=1)
+    metrics: tuple[str, ...] = Field(
+        default=("normalized-regret", "normalized-regret-mean"), min_length=1
+    )
+
+    @property
+    def compared(self) -> list[AbstractMethod]:
+        """The methods, and the theoretical minimum where it is known."""
+        return [*self.methods, *([ExpectedCosts()] if self.problem.draws_data else [])]
 
     @field_validator("metrics")
     @classmethod
@@ -75,10 +126,7 @@ class RunConfig(AbstractModel):
 
     @model_validator(mode="after")
     def _fit_together(self) -> RunConfig:
-        names = [method.name for method in self.methods]
-        for name in names:
-            if names.count(name) > 1 or name == MINIMUM:
-                raise _custom(f"methods: the name {name!r} is taken, expected one name a method")
+        _check_names([*(method.name for method in self.methods), MINIMUM])
         returns = self.problem.decisions_per_year is not None
         for name in self.metrics:
             if MEASURES[name].needs_returns and not returns:
@@ -93,12 +141,46 @@ class RunConfig(AbstractModel):
 
 
 @final
+class DesignConfig(AbstractConfig):
+    """One world to buy labels in, some ways to choose them, some seeds."""
+
+    problem: DesignProblem
+    methods: tuple[DesignMethod, ...] = Field(min_length=1)
+    baselines: tuple[str, ...] = ()
+    """Methods that others are compared with on the same seeds: see ``baseline``."""
+
+    @property
+    def compared(self) -> list[Elimination | Linear | Reference]:
+        """The methods."""
+        return list(self.methods)
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> DesignConfig:
+        names = [method.name for method in self.methods]
+        _check_names(names)
+        for name in self.baselines:
+            if name not in names:
+                raise _custom(f"baselines: got {name!r}, expected {_one_of(name, names)}")
+        return self
+
+    def baseline(self, method: DesignMethod) -> str | None:
+        """Return the baseline of the method's learner and loss, else the first; not itself."""
+        families = {other.name: other.family for other in self.methods}
+        own = [name for name in self.baselines if families[name] == method.family]
+        found = next(iter([*own, *self.baselines]), None)
+        return None if found == method.name else found
+
+
+Config = RunConfig | DesignConfig
+
+
+@final
 class SuiteConfig(AbstractModel):
     """Several recipes, run one after the other."""
 
     name: str
     description: str = ""
-    recipes: tuple[RunConfig, ...] = Field(min_length=1)
+    recipes: tuple[Config, ...] = Field(min_length=1)
 
 
 def recipes() -> dict[str, str]:
@@ -113,7 +195,7 @@ def recipes() -> dict[str, str]:
 
 def load(
     source: str, settings: Sequence[str] = (), seeds: str | None = None
-) -> RunConfig | SuiteConfig:
+) -> Config | SuiteConfig:
     """Read a recipe or a file, change it by settings, and check it.
 
     Parameters
@@ -292,14 +374,23 @@ def _set(raw: dict[str, Any], path: Sequence[str], value: Any) -> None:
             )
 
 
-def _checked_run(raw: Mapping[str, Any], source: str) -> RunConfig:
+def _checked_run(raw: Mapping[str, Any], source: str) -> Config:
+    kind = _step(raw.get("problem"), "kind")
+    designs = {name for name, leaf in _TAGGED.items() if issubclass(leaf, AbstractDesignStudy)}
+    model: type[Config] = DesignConfig if kind in designs else RunConfig
     try:
-        return RunConfig.model_validate(raw)
+        return model.model_validate(raw)
     except ValidationError as error:
-        raise InvalidInputError(f"{source}: {_explain(error, raw)}") from error
+        raise InvalidInputError(f"{source}: {_explain(error, raw, model)}") from error
 
 
-def _explain(error: ValidationError, raw: Any) -> str:
+def _check_names(names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise _custom(f"methods: the name {name!r} is taken, expected one name a method")
+
+
+def _explain(error: ValidationError, raw: Any, model: type[AbstractConfig]) -> str:
     """Say in one line what is wrong first, in the words of the configuration."""
     first = error.errors(include_url=False)[0]
     kind, location = first["type"], first["loc"]
@@ -313,7 +404,7 @@ def _explain(error: ValidationError, raw: Any) -> str:
     key = ".".join(shown)
     if kind == "extra_forbidden":
         owner = next(
-            (_TAGGED[p] for p in location[:-1] if isinstance(p, str) and p in _TAGGED), RunConfig
+            (_TAGGED[p] for p in location[:-1] if isinstance(p, str) and p in _TAGGED), model
         )
         return f"{key}: unknown key, expected {_one_of(str(location[-1]), owner.model_fields)}"
     if kind == "missing":
@@ -323,6 +414,8 @@ def _explain(error: ValidationError, raw: Any) -> str:
     if kind == "union_tag_invalid":
         tag, field = first["ctx"]["tag"], first["ctx"]["discriminator"].strip("'")
         tags = re.findall(r"'([^']*)'", first["ctx"]["expected_tags"])
+        if field == "kind":
+            tags = [name for name, leaf in _TAGGED.items() if issubclass(leaf, AbstractStudy)]
         return f"{key}.{field}: got {tag!r}, expected {_one_of(tag, tags)}"
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", first["ctx"]["expected"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -14,7 +14,7 @@ from dfl_experiments.base import AbstractModel
 from dfl_experiments.problems.base import Fold
 
 if TYPE_CHECKING:
-    from dfl_solvers.oracle import Array, Oracle
+    from dfl_solvers.oracle import Array
 
 MINIMUM = "theoretical minimum"
 
@@ -37,9 +37,9 @@ class AbstractMethod(AbstractModel):
 
     name: str = Field(min_length=1)
 
-    def check(self, oracle: Oracle) -> None:
-        """Refuse what cannot work with this oracle, before anything is computed."""
-        del oracle
+    def check(self, fold: Fold) -> None:
+        """Refuse what cannot work with this problem, before anything is computed."""
+        del fold
 
     @abstractmethod
     def judge(self, fold: Fold, optimal: Array, seed: int) -> Judgement:
@@ -86,6 +86,8 @@ class DecisionFocused(AbstractMethod):
     early_stopping: bool = True
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     n_iter_no_change: PositiveInt = 20
+    stand_in: str | None = None
+    """Name of the problem's set to train on in place of the one that decides."""
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -93,12 +95,12 @@ class DecisionFocused(AbstractMethod):
         rate = self.learning_rate
         return rate if isinstance(rate, tuple) else (rate,)
 
-    def check(self, oracle: Oracle) -> None:
+    def check(self, fold: Fold) -> None:
         """Refuse an unknown loss, a wrong parameter, or a loss that the oracle does not suit."""
         from dfl import make_loss
         from dfl_solvers.oracle import minimizing
 
-        make_loss(self.loss, minimizing(oracle)[0], self.loss_parameters)
+        make_loss(self.loss, minimizing(self._on(fold).training_oracle)[0], self.loss_parameters)
         if len(self.rates) > 1 and not self.early_stopping:
             raise InvalidInputError(
                 f"got {len(self.rates)} values of learning_rate with early_stopping=false, "
@@ -107,8 +109,20 @@ class DecisionFocused(AbstractMethod):
 
     def judge(self, fold: Fold, optimal: Array, seed: int) -> Judgement:
         """Fit by this library, once for each learning rate."""
+        fold = self._on(fold)
         trials = [_judge(self._model(fold, seed, rate), fold, optimal) for rate in self.rates]
         return min(trials, key=lambda trial: min(_validation(trial), default=0.0))
+
+    def _on(self, fold: Fold) -> Fold:
+        """Return the fold with the set to train on."""
+        if self.stand_in is None:
+            return fold
+        if self.stand_in not in fold.stand_ins:
+            known = ", ".join(fold.stand_ins) or "none"
+            raise InvalidInputError(
+                f"got stand_in {self.stand_in!r}, expected one that the problem has: {known}"
+            )
+        return replace(fold, training_oracle=fold.stand_ins[self.stand_in])
 
     def _model(self, fold: Fold, seed: int, rate: float) -> Any:
         from dfl import DecisionFocusedRegressor

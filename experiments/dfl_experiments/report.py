@@ -43,8 +43,8 @@ def write(config: RunConfig, results: Results, folder: Path) -> list[Row]:
         If a file cannot be written.
     """
     rows = summarize(config, results)
-    write_atomically(folder / "results.parquet", _parquet(tidy(config, results)))
-    write_atomically(folder / "summary.csv", _csv(rows))
+    write_atomically(folder / "results.parquet", parquet_bytes(tidy(config, results)))
+    write_atomically(folder / "summary.csv", csv_bytes(rows))
     write_atomically(folder / "summary.png", _intervals_figure(config, rows))
     curves = _curves(results)
     if curves:
@@ -106,7 +106,8 @@ def _interval(estimate: Estimate) -> str:
     return f"{100 * estimate.value:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
-def _parquet(records: Sequence[Mapping[str, Any]]) -> bytes:
+def parquet_bytes(records: Sequence[Mapping[str, Any]]) -> bytes:
+    """Write records as a Parquet file."""
     pandas = import_optional("pandas", EXTRA)
     import_optional("pyarrow", EXTRA)
     buffer = io.BytesIO()
@@ -114,30 +115,34 @@ def _parquet(records: Sequence[Mapping[str, Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def _csv(rows: Sequence[Row]) -> bytes:
+def csv_bytes(rows: Sequence[Row]) -> bytes:
+    """Write a summary as a CSV file."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(
-        ["problem", "method", "metric", "mean", "low", "high", "difference", "difference_low",
-         "difference_high", "n_seeds", "n_instances", "interval", "seconds", "solves"]
+        ["problem", "method", "metric", "labels", "mean", "low", "high", "difference",
+         "difference_low", "difference_high", "n_seeds", "n_instances", "interval", "seconds",
+         "solves"]
     )  # fmt: skip
     for row in rows:
         difference = ("", "", "") if row.difference is None else row.difference
         writer.writerow(
-            [row.problem, row.method, row.metric, *row.estimate, *difference, row.n_seeds,
-             row.n_instances, row.interval, row.seconds, row.solves]
+            [row.problem, row.method, row.metric, "" if row.labels is None else row.labels,
+             *row.estimate, *difference, row.n_seeds, row.n_instances, row.interval, row.seconds,
+             row.solves]
         )  # fmt: skip
     return buffer.getvalue().encode()
 
 
-def _figure(rows: int, columns: int, width: float, height: float) -> Any:
+def new_figure(rows: int, columns: int, width: float, height: float) -> Any:
     """Make a figure that needs no screen and changes no global state."""
     figures = import_optional("matplotlib.figure", EXTRA)
     figure = figures.Figure(figsize=(width * columns, height * rows), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _png(figure: Any) -> bytes:
+def png_bytes(figure: Any) -> bytes:
+    """Draw a figure as a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=150)
     return buffer.getvalue()
@@ -147,7 +152,7 @@ def _intervals_figure(config: RunConfig, rows: Sequence[Row]) -> bytes:
     """Draw a dot with its interval per method: a row of panels a problem, a panel a metric."""
     parts = list(dict.fromkeys(row.problem for row in rows))
     names = [method.name for method in config.methods]
-    figure, panels = _figure(len(parts), len(config.metrics), 4.0, 1.2 + 0.35 * len(names))
+    figure, panels = new_figure(len(parts), len(config.metrics), 4.0, 1.2 + 0.35 * len(names))
     floors = False
     for line, part in zip(panels, parts, strict=True):
         for panel, metric in zip(line, config.metrics, strict=True):
@@ -165,7 +170,7 @@ def _intervals_figure(config: RunConfig, rows: Sequence[Row]) -> bytes:
     if floors:
         handles = [panels[0][0].lines[-1]]
         figure.legend(handles, [MINIMUM], loc="outside lower center", fontsize="small")
-    return _png(figure)
+    return png_bytes(figure)
 
 
 Curves = dict[str, dict[str, list[list[float]]]]
@@ -184,7 +189,7 @@ def _curves(results: Results) -> Curves:
 
 def _learning_figure(config: RunConfig, curves: Curves) -> bytes:
     names = [method.name for method in config.methods]
-    figure, panels = _figure(1, len(curves), 5.0, 3.2)
+    figure, panels = new_figure(1, len(curves), 5.0, 3.2)
     for panel, (part, methods) in zip(panels[0], curves.items(), strict=True):
         # a method without curves keeps its place, and so the others their colors
         LearningCurveDisplay(
@@ -195,4 +200,4 @@ def _learning_figure(config: RunConfig, curves: Curves) -> bytes:
         ).plot(panel)
         panel.set_title(part, fontsize="medium")
         panel.set_ylim(bottom=0)
-    return _png(figure)
+    return png_bytes(figure)

@@ -18,9 +18,10 @@ from dfl.exceptions import (
     UnsupportedError,
 )
 from dfl_experiments.cells import FORMAT, CellStore, StorageError, digest
-from dfl_experiments.config import RunConfig
-from dfl_experiments.methods import AbstractMethod, ExpectedCosts
-from dfl_experiments.problems import AbstractProblem
+from dfl_experiments.config import Config
+from dfl_experiments.design.methods import AbstractDesignMethod
+from dfl_experiments.methods import AbstractMethod
+from dfl_experiments.problems.study import AbstractStudy
 
 _BAD_INPUT = (InvalidInputError, UnsupportedError, MissingDependencyError)
 
@@ -34,14 +35,14 @@ class Cell:
     ----------
     part : str
         Name of the problem in the results.
-    problem : AbstractProblem
-    method : AbstractMethod
+    problem : AbstractStudy
+    method : AbstractMethod or AbstractDesignMethod
     seed : int
     """
 
     part: str
-    problem: AbstractProblem
-    method: AbstractMethod
+    problem: AbstractStudy
+    method: AbstractMethod | AbstractDesignMethod
     seed: int
 
     @cached_property
@@ -73,16 +74,13 @@ class Failure:
     bad_input: bool
 
 
-def plan(config: RunConfig) -> list[Cell]:
-    """List the cells of a run, the theoretical minimum included where it is known."""
-    methods: list[AbstractMethod] = list(config.methods)
-    if config.problem.draws_data:
-        methods.append(ExpectedCosts())
+def plan(config: Config) -> list[Cell]:
+    """List the cells of a run."""
     return [
         Cell(part, problem, method, seed)
         for part, problem in config.problem.parts().items()
         for seed in config.seeds
-        for method in methods
+        for method in config.compared
     ]
 
 
@@ -93,13 +91,9 @@ def check(cells: Sequence[Cell]) -> None:
     ------
     DFLError
     """
+    methods = list({cell.method.name: cell.method for cell in cells}.values())
     for part in {cell.part: cell for cell in cells}.values():
-        fold = next(part.problem.folds(part.seed))
-        for method in {cell.method.name: cell.method for cell in cells}.values():
-            try:
-                method.check(fold.training_oracle)
-            except DFLError as error:
-                raise InvalidInputError(f"methods.{method.name}: {error}") from error
+        part.problem.check(methods, part.seed)
 
 
 def compute(cell: Cell) -> dict[str, Any]:
@@ -108,38 +102,10 @@ def compute(cell: Cell) -> dict[str, Any]:
     Returns
     -------
     dict
-        The cell's content with ``regret`` and ``optimal`` per test instance, ``sign`` (-1 if the
-        problem maximizes), ``seconds`` of training, ``solves`` (instances that the oracle solved
-        meanwhile) and ``history``, a list of epochs per fold.
+        The cell's content, and what its problem computes.
     """
-    from dfl import metrics
-    from dfl_solvers.oracle import minimizing
-
-    regret: list[float] = []
-    optimal: list[float] = []
-    history = []
-    seconds, solves, sign = 0.0, 0, 1
     with _one_thread():
-        for fold in cell.problem.folds(cell.seed):
-            costs = fold.test.wide(fold.test.y)
-            best = metrics.optimal_objectives(fold.oracle, costs, instance=fold.test.instance)
-            found = cell.method.judge(fold, best, cell.seed)
-            regret += found.regret.tolist()
-            optimal += best.tolist()
-            seconds += found.seconds
-            solves += found.solves
-            history.append([_rounded(epoch) for epoch in found.history])
-            sign = minimizing(fold.oracle)[1]
-    return {
-        **cell.content,
-        "key": cell.key,
-        "regret": regret,
-        "optimal": optimal,
-        "sign": sign,
-        "seconds": seconds,
-        "solves": solves,
-        "history": [epochs for epochs in history if epochs],
-    }
+        return {**cell.content, "key": cell.key, **cell.problem.compute(cell.method, cell.seed)}
 
 
 def execute(
@@ -240,8 +206,3 @@ def _deaf_children() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _rounded(epoch: dict[str, float]) -> dict[str, float]:
-    """Keep what a learning curve needs."""
-    return {name: float(f"{epoch[name]:.7g}") for name in ("loss", "validation") if name in epoch}

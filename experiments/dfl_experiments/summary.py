@@ -30,8 +30,12 @@ class Row:
         To least squares on the same data, with its 95 % interval; None where there is no other.
     interval : str
         How the two intervals came about.
+    n_instances : int
+        Test instances; 0 where a seed gives one number.
     seconds, solves : float
         Mean seconds of training, and mean number of instances that the oracle solved in it.
+    labels : int or None
+        Of a study of sequential design: the number of labels at which this was measured.
     """
 
     problem: str
@@ -44,6 +48,7 @@ class Row:
     n_instances: int
     seconds: float
     solves: float
+    labels: int | None = None
 
 
 def outcome(cell: Cell, content: Mapping[str, Any]) -> Outcome:
@@ -71,11 +76,6 @@ def tidy(config: RunConfig, results: Results) -> list[dict[str, Any]]:
     records = []
     for cell, content in results:
         found = outcome(cell, content)
-        parameters = {
-            f"{prefix}.{key}": value if isinstance(value, str | int | float | bool) else str(value)
-            for prefix, group in (("problem", "problem"), ("method", "method"))
-            for key, value in cell.content[group].items()
-        }
         for metric in config.metrics:
             records.append(
                 {
@@ -86,10 +86,19 @@ def tidy(config: RunConfig, results: Results) -> list[dict[str, Any]]:
                     "value": MEASURES[metric].value(found),
                     "seconds": content["seconds"],
                     "solves": content["solves"],
-                    **parameters,
+                    **parameters(cell),
                 }
             )
     return records
+
+
+def parameters(cell: Cell) -> dict[str, Any]:
+    """Return the parameters of problem and method as columns."""
+    return {
+        f"{group}.{key}": value if isinstance(value, str | int | float | bool) else str(value)
+        for group in ("problem", "method")
+        for key, value in cell.content[group].items()
+    }
 
 
 def summarize(config: RunConfig, results: Results) -> list[Row]:
@@ -119,7 +128,7 @@ def _row(config: RunConfig, part: str, name: str, metric: str, results: Results)
     common = {seed: other[seed] for seed in own if seed in other}
     if config.problem.draws_data and len(own) > 1:
         interval = OVER_SEEDS
-        estimate = _student([measure.value(found) for found in own.values()])
+        estimate = student([measure.value(found) for found in own.values()])
         difference = _paired_student(measure, own, common) if len(common) > 1 else None
     else:
         interval = OVER_INSTANCES
@@ -153,7 +162,8 @@ def _by_seed(part: str, name: str | None, results: Results) -> dict[int, Outcome
     }
 
 
-def _student(values: Sequence[float]) -> Estimate:
+def student(values: Sequence[float]) -> Estimate:
+    """Return the mean with Student's interval over seeds."""
     from dfl import metrics
 
     found = metrics.mean_interval(values)
@@ -163,7 +173,7 @@ def _student(values: Sequence[float]) -> Estimate:
 def _paired_student(
     measure: Measure, own: Mapping[int, Outcome], other: Mapping[int, Outcome]
 ) -> Estimate:
-    return _student([measure.value(own[s]) - measure.value(found) for s, found in other.items()])
+    return student([measure.value(own[s]) - measure.value(found) for s, found in other.items()])
 
 
 def _mean(outcomes: Sequence[Outcome]) -> Outcome:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from rich.console import Console
 from rich.progress import (
@@ -22,9 +22,13 @@ from rich.progress import (
 from dfl.exceptions import InvalidInputError
 from dfl_experiments import environment, report
 from dfl_experiments.cells import CellStore, digest, write_atomically
-from dfl_experiments.config import RunConfig
+from dfl_experiments.config import Config, DesignConfig
+from dfl_experiments.design import report as design_report
 from dfl_experiments.runner import Cell, Failure, check, execute, plan
-from dfl_experiments.summary import Row
+from dfl_experiments.summary import Results, Row
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,21 @@ class Finished:
     failures: list[Failure]
 
 
-def default_folder(config: RunConfig) -> Path:
+def write(config: Config, results: Results, folder: Path) -> list[Row]:
+    """Write tables and pictures into the folder of a run; return the summary."""
+    if isinstance(config, DesignConfig):
+        return design_report.write(config, results, folder)
+    return report.write(config, results, folder)
+
+
+def tables(config: Config, rows: Sequence[Row]) -> list[Table]:
+    """Make the tables that are shown."""
+    if isinstance(config, DesignConfig):
+        return design_report.tables(config, rows)
+    return report.tables(config, rows)
+
+
+def default_folder(config: Config) -> Path:
     """Return where a run is kept; more seeds of the same run share the folder."""
     problem = config.problem.model_dump(mode="json")
     methods = [method.model_dump(mode="json") for method in config.methods]
@@ -49,7 +67,7 @@ class Run:
 
     Parameters
     ----------
-    config : RunConfig
+    config : RunConfig or DesignConfig
     folder : Path
     command : sequence of str
         The command line, for the record.
@@ -62,7 +80,7 @@ class Run:
         If it cannot be written.
     """
 
-    config: RunConfig
+    config: Config
     folder: Path
     command: Sequence[str]
     notes: list[str] = field(default_factory=list)
@@ -108,7 +126,7 @@ class Run:
             content = self._load(cell)
             if content is not None:
                 results.append((cell, content))
-        rows = report.write(self.config, results, self.folder) if results else []
+        rows = write(self.config, results, self.folder) if results else []
         self._write_record(
             {
                 "finished": _now(),

@@ -70,7 +70,9 @@ def distance_to_edges(program: Program, costs: Array) -> tuple[Array, Array]:
     for i, row in enumerate(objective):
         _set_costs(highs, row)
         if _run(highs) not in _SOLVED:
-            raise SolverError(f"degeneracy_distance: instance {i}: HiGHS found no best vertex")
+            highs.clearSolver()  # the basis of the instance before may lead nowhere
+            if _run(highs) not in _SOLVED:
+                raise SolverError(f"degeneracy_distance: instance {i}: HiGHS found no best vertex")
         ratios[i], exact[i] = _at_vertex(program, highs, full, low, high, row)
     return ratios, exact
 

@@ -38,8 +38,8 @@ def save_oracle(oracle: Oracle, path: str | os.PathLike[str]) -> None:
     ----------
     oracle : Oracle
         A problem of this package, as it is or in ``Maximize``, ``Counting``, ``Cached``,
-        ``Parallel`` or ``Pool``. What wrappers have counted, cached or pooled is not saved, nor the
-        folder of a cache, which belongs to a machine.
+        ``Parallel``, ``Pool`` or ``WithBackend``. What wrappers have counted, cached or pooled is
+        not saved, nor the folder of a cache, which belongs to a machine.
     path : str or Path
         File to write; an old one is replaced in one step.
 

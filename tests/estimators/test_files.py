@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +22,6 @@ from dfl.datasets import make_knapsack, make_shortest_path
 from dfl.estimators import BaseDecisionEstimator
 from dfl.exceptions import InvalidInputError, UnsupportedError
 from dfl_solvers import FromCallable
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -74,20 +70,6 @@ def test_a_loaded_estimator_is_the_saved_one(name: str, data, tmp_path: Path) ->
         assert getattr(again, key, None) == getattr(model, key, None)
     for key in ("history_", "n_iter_", "best_iter_", "budget_"):
         assert getattr(again, key, None) == getattr(model, key, None)
-
-
-def test_a_fresh_process_decides_the_same(data, tmp_path: Path) -> None:
-    model = DecisionFocusedRegressor(data.oracle, max_iter=2, random_state=0)
-    model.fit(data.X, data.C).save(tmp_path / "model")
-    np.save(tmp_path / "X.npy", data.X)
-    script = f"""
-import sys; sys.path[:0] = {[str(ROOT), str(ROOT / "solvers")]!r}
-import dfl, numpy as np
-X = np.load({str(tmp_path / "X.npy")!r})
-np.save({str(tmp_path / "W.npy")!r}, dfl.load({str(tmp_path / "model")!r}).decide(X))
-"""
-    subprocess.run([sys.executable, "-c", script], check=True)
-    np.testing.assert_array_equal(np.load(tmp_path / "W.npy"), model.decide(data.X))
 
 
 def test_values_long_data_and_names_survive(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import time
 import warnings
@@ -11,11 +12,12 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import TimeSeriesSplit
 
-from dfl import DecisionFocusedRegressor
-from dfl.datasets import make_shortest_path
-from dfl.exceptions import InvalidInputError, TrainingError
-from dfl_solvers import FromCallable, GridShortestPath, Pool, TopK
+from dfl import DecisionFocusedRegressor, make_loss
+from dfl.datasets import make_knapsack, make_shortest_path
+from dfl.exceptions import InvalidInputError, TrainingError, UnsupportedError
+from dfl_solvers import Box, Counting, FromCallable, GridShortestPath, Pool, TopK
 
 DATA = make_shortest_path(200, grid=(4, 4), degree=6, noise=0.5, random_state=0)
 X, C = DATA.X, DATA.C
@@ -124,16 +126,42 @@ def test_partial_fit_after_fit_and_after_an_error() -> None:
     assert not np.allclose(model.predict(X), fitted)
 
 
-def test_partial_fit_of_a_loaded_estimator(tmp_path) -> None:
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@both
+def test_partial_fit_of_a_loaded_estimator(predictor: str, optimizer: str, tmp_path) -> None:
     from dfl import load
 
-    model = make().fit(X, C)
+    model = make(predictor, optimizer=optimizer).fit(X[:150], C[:150])
     model.save(tmp_path / "model")
     again = load(tmp_path / "model")
-    before = again.predict(X)
-    again.partial_fit(X, C)
-    assert not np.allclose(again.predict(X), before)
-    assert again.n_iter_ == 5
+    for each in (model, again):  # the optimizer's own state is there as well
+        each.partial_fit(X[150:], C[150:]).partial_fit(X[:50], C[:50])
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    assert again.n_iter_ == model.n_iter_ == 6
+    assert again.history_[-1]["loss"] == model.history_[-1]["loss"]
+    assert not np.array_equal(load(tmp_path / "model").predict(X), again.predict(X))
+    # with another optimizer by then, one starts afresh
+    again.set_params(optimizer="adamw" if optimizer == "sgd" else "sgd").partial_fit(X, C)
+    assert again.n_iter_ == 7
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"loss": make_loss("spo+", DATA.oracle)}, {"cv": TimeSeriesSplit(3)},
+     {"random_state": np.random.default_rng(0)}],
+    ids=["loss", "cv", "random_state"],
+)  # fmt: skip
+def test_what_load_cannot_bring_back_is_refused_by_fit(parameters: dict, tmp_path) -> None:
+    from dfl import load
+
+    model = make().set_params(**parameters).fit(X, C)
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    np.testing.assert_array_equal(again.decide(X), model.decide(X))
+    (name,) = parameters
+    with pytest.raises(InvalidInputError, match=name):
+        again.fit(X, C)
+    again.set_params(**parameters).fit(X, C)  # given again, all is well
 
 
 @both
@@ -168,6 +196,14 @@ def test_a_validation_set_of_ones_own() -> None:
         make().fit(X, C, validation=(X, C[:, :9]))
     with pytest.raises(ValueError, match="X has 4 features"):
         make().fit(X, C, validation=(X[:, :4], C))
+    for wrong in ((X, C, C), X, {"X": X, "costs": C}, {"y": C}):
+        with pytest.raises(InvalidInputError, match=r"got validation .*expected"):
+            make().fit(X, C, validation=wrong)
+    groups = np.repeat(np.arange(50), 4)
+    with pytest.raises(InvalidInputError, match="got long data to validate on, expected wide"):
+        make().set_params(oracle=Box()).fit(
+            X, C[:, 0], validation={"X": X, "y": C[:, 0], "groups": groups}
+        )
 
 
 def test_callbacks_see_every_epoch_and_may_stop() -> None:
@@ -229,22 +265,72 @@ def test_a_limit_that_the_labels_use_up_leaves_least_squares() -> None:
     np.testing.assert_allclose(plain.predict(X), expected, rtol=1e-9)
 
 
-def test_a_long_fit_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [
+        ("spo+", r"labels will take about .* ms, and an epoch will solve 20 instances"),
+        # three draws an instance that trains, and what validates
+        ("score-function", r"labels .* an epoch will solve 52 instances"),
+        ("squared", r"^an epoch will solve 4 instances"),
+    ],
+)
+def test_a_long_fit_is_announced(loss: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import dfl.estimators._solver_time as module
 
-    monkeypatch.setattr(module, "_LONG", 1.0)
-    model = make(max_iter=500).set_params(oracle=slow(5e-4))
-    seen = []
-    with pytest.warns(UserWarning, match=r"an epoch will solve 20 instances.* 500 epochs .* s;"):
-        model.fit(X[:20], C[:20], callbacks=[lambda entry: seen.append(entry) or True])
-    assert len(seen) == 1
+    monkeypatch.setattr(module, "_LONG", 0.5)
+    oracle = Counting(slow(1e-3))
+    parameters = {"n_samples": 3} if loss == "score-function" else None
+    model = make(loss=loss, loss_parameters=parameters, max_iter=500).set_params(oracle=oracle)
+    solved: list[int] = []
+
+    def message(text, *_, **__) -> None:
+        solved.append(oracle.counts.instances)
+        raise Announced(str(text))
+
+    # before most of the labels are solved
+    monkeypatch.setattr(module.warnings, "warn", message)
+    with pytest.raises(Announced, match=words + r".* 500 epochs .* s; cheaper are n_jobs=-1"):
+        model.fit(X[:20], C[:20])
+    assert solved[0] <= 8 + 2 * 4 * 3
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "_LONG", 0.5)
+    with pytest.warns(UserWarning, match=words):
+        model.fit(X[:20], C[:20], callbacks=[lambda entry: True])
+    assert model.n_iter_ == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.set_params(max_iter=2).fit(X[:20], C[:20])
-        model.set_params(max_iter=500, max_solver_seconds=0.1).fit(X[:20], C[:20])
-        # what costs no solves says nothing of them
-        model.set_params(loss="squared", max_solver_seconds=None)
+        model.set_params(max_iter=500, max_solver_seconds=1.0)
         model.fit(X[:20], C[:20], callbacks=[lambda entry: True])
+        model.set_params(max_solver_seconds=None).partial_fit(X[:20], C[:20])
+        # what costs no solves says nothing of them
+        model.set_params(loss="squared", loss_parameters=None, early_stopping=False)
+        model.fit(X[:20], C[:20], callbacks=[lambda entry: True])
+
+
+class Announced(Exception):
+    """Stops a fit at its announcement."""
+
+
+def test_labels_solved_few_by_few_are_those_solved_at_once(monkeypatch) -> None:
+    import dfl.estimators._solver_time as module
+
+    settings = {"loss": "score-function", "max_iter": 1}
+    capacities = np.random.default_rng(0).uniform(4, 14, (60, 2))
+    data = make_knapsack(60, n_items=6, n_dimensions=2, capacity=9, degree=4, random_state=0)
+
+    def fitted(n: int) -> DecisionFocusedRegressor:
+        model = make(**settings).set_params(oracle=data.oracle)
+        own = {"capacities": capacities[:n]}
+        return model.fit(data.X[:n], data.C[:n], instance=own)
+
+    sizes = (3, 4, 5, 8, 9, 60)
+    plain = [fitted(n) for n in sizes]
+    monkeypatch.setattr(module, "_MANY", 1e12)  # as if all were slow
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # but it is not long
+        for n, model in zip(sizes, plain, strict=True):
+            np.testing.assert_array_equal(fitted(n).coef_, model.coef_)
 
 
 def test_interrupted_solves_are_counted_by_epoch() -> None:
@@ -262,3 +348,59 @@ def test_a_users_linear_module_is_trained_like_the_named_one() -> None:
     direct = make(module, early_stopping=False, loss="squared").fit(X, C)
     wrapped = make(torch.nn.Sequential(module), early_stopping=False, loss="squared").fit(X, C)
     np.testing.assert_allclose(direct.predict(X), wrapped.predict(X), rtol=1e-6)
+
+
+class Slow:
+    """An oracle of one's own; it says in which processes it has solved."""
+
+    n_costs = 24
+
+    def __init__(self, folder) -> None:
+        self.oracle, self.folder = GridShortestPath(4, 4), folder
+
+    def solve(self, costs, instance=None):
+        (self.folder / str(os.getpid())).touch()
+        return self.oracle.solve(costs, instance)
+
+    def evaluate(self, costs, decisions, instance=None):
+        return self.oracle.evaluate(costs, decisions, instance)
+
+
+def test_instances_are_dealt_out_to_processes(tmp_path) -> None:
+    model = make(max_iter=2, n_jobs=2).set_params(oracle=Slow(tmp_path))
+    alone = clone(model).set_params(n_jobs=None, oracle=DATA.oracle).fit(X[:60], C[:60])
+    np.testing.assert_array_equal(model.fit(X[:60], C[:60]).predict(X), alone.predict(X))
+    seen = {path.name for path in tmp_path.iterdir()}
+    assert len(seen - {str(os.getpid())}) >= 1
+    with pytest.raises(InvalidInputError, match="n_jobs=0"):
+        model.set_params(n_jobs=0).fit(X, C)
+    with pytest.raises(UnsupportedError, match=r"use Pool\(Parallel"):
+        model.set_params(n_jobs=2, oracle=Pool(DATA.oracle, 0.5)).fit(X, C)
+    one = model.set_params(n_jobs=1, oracle=DATA.oracle).fit(X[:60], C[:60])
+    np.testing.assert_array_equal(one.predict(X), alone.predict(X))
+
+
+@pytest.mark.parametrize("device", ["nowhere", "cuda:99", 3.5])
+def test_a_device_that_is_not_there_is_named(device) -> None:
+    with pytest.raises(InvalidInputError, match=f"got device={device!r}, which cannot be used"):
+        make(device=device).fit(X, C)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no accelerator on this machine")
+@pytest.mark.parametrize(
+    "loss", ["spo+", "squared", "score-function", "perturbed-fenchel-young", "black-box"]
+)
+@both
+def test_an_accelerator_gives_the_same_up_to_rounding(predictor: str, loss: str, tmp_path) -> None:
+    from dfl import load
+
+    settings = {"loss": loss, "optimizer": "sgd", "early_stopping": False, "max_iter": 2}
+    here = make(predictor, **settings).fit(X, C)
+    there = make(predictor, device="cuda", **settings).fit(X, C, validation=None)
+    np.testing.assert_allclose(there.predict(X), here.predict(X), rtol=1e-2, atol=1e-3)
+    assert next(there.predictor_.parameters()).device.type == "cuda"
+    there.save(tmp_path / "model")
+    again = load(tmp_path / "model")  # on the CPU, until it is trained again
+    np.testing.assert_allclose(again.predict(X), there.predict(X), rtol=1e-4)
+    again.partial_fit(X, C)
+    assert next(again.predictor_.parameters()).device.type == "cuda"

@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 
 from dfl.exceptions import InvalidInputError
-from dfl_experiments.config import RunConfig, SuiteConfig, load, parse_seeds, recipes
+from dfl_experiments.config import DesignConfig, RunConfig, SuiteConfig, load, parse_seeds, recipes
 
 
 def test_all_shipped_recipes_are_valid() -> None:
-    assert list(recipes()) == ["demo", "energy", "portfolio-sp500", "shortest-path", "surrogates"]
+    assert list(recipes()) == [
+        "demo", "design-linear", "design-misspecified", "design-scale-decoys", "design-stopping",
+        "design-tabular", "energy", "entropy-portfolio", "llm-allocation", "llm-routing",
+        "ordinal-classes", "ordinal-digits", "portfolio-sp500", "shortest-path", "surrogates",
+    ]  # fmt: skip
     for name, description in recipes().items():
-        assert isinstance(load(name), RunConfig | SuiteConfig)
+        assert isinstance(load(name), RunConfig | DesignConfig | SuiteConfig)
         assert description.endswith(".")
 
 

@@ -28,7 +28,10 @@ from dfl_solvers import (
     TopK,
 )
 
-OF_DECISIONS = [name for name in available() if "samples" not in LOSSES[name].requires]
+# tested on a simplex, whose decisions have no derivative
+OF_DECISIONS = [
+    name for name in available() if not LOSSES[name].requires & {"samples", "derivative"}
+]
 DRAWS_NOISE = {name for name in LOSSES if "n_samples" in inspect.signature(LOSSES[name]).parameters}
 
 # (oracle, predicted, true, regret, SPO+, subgradient), by hand

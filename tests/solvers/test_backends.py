@@ -432,6 +432,18 @@ def test_a_missing_package_names_its_extra_or_highs_solves(
     np.testing.assert_array_equal(oracle.solve(costs).decisions, [[0, 1, 1]])  # warned once
 
 
+@linear
+def test_costs_that_are_whole_numbers(backend: Any) -> None:
+    """Integer arrays are costs as others are, unsigned ones included, and halves stay halves."""
+    program = Program([[2.0, 2.0, 2.0]], [3.0], [3.0], np.zeros(3), np.ones(3))
+    oracle = LinearProgram(program, backend=backend)
+    for kind in (np.int64, np.int8, np.uint8, bool):
+        found = oracle.solve(np.array([[0, 1, 1], [1, 0, 1]], dtype=kind))
+        assert found.decisions.dtype == np.float64
+        np.testing.assert_allclose(found.objectives, 0.5, atol=1e-6)
+        np.testing.assert_allclose(found.decisions[[0, 1], [0, 1]], 1, atol=1e-6)
+
+
 # licenses
 
 

@@ -14,6 +14,8 @@ from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from dfl_solvers.backends.highs import HotProgram
 from dfl_solvers.exceptions import InfeasibleError, InvalidInputError, SolverError
 from dfl_solvers.oracle import Solution, Status
+from dfl_solvers.problems import _schedule_clock as clock
+from dfl_solvers.problems import _schedule_heuristic as heuristic
 from dfl_solvers.problems import _schedule_search as search
 from dfl_solvers.problems import energy_scheduling as module
 from dfl_solvers.problems._load_file import stack
@@ -186,7 +188,7 @@ def test_large_prices_do_not_disturb_the_choice():
 
 
 def test_too_hard_instances_go_to_the_general_solver(rng, monkeypatch):
-    monkeypatch.setattr(module, "_NODE_LIMIT", 3)
+    monkeypatch.setattr(clock, "_NODE_LIMIT", 3)
     feasible = infeasible = 0
     for _ in range(12):
         oracle = random_problem(rng)
@@ -237,7 +239,7 @@ def test_the_heuristic_keeps_to_windows_and_capacities(monkeypatch):
 
     Run uncompiled: to compile the parts by themselves takes longer.
     """
-    monkeypatch.setattr(search, "_STEPS", 200)
+    monkeypatch.setattr(heuristic, "_STEPS", 200)
     made = improved = 0
     for seed in range(30):
         rng = np.random.default_rng(seed)
@@ -265,11 +267,11 @@ def test_the_heuristic_keeps_to_windows_and_capacities(monkeypatch):
             assert (used <= day.capacities[..., None]).all()
             return total
 
-        if not search._insert_all.py_func(*data, free, at, on):
+        if not heuristic.insert_all.py_func(*data, free, at, on):
             continue
         made += 1
         before = cost()
-        after = search._improve.py_func(price, *data, free, at, on)
+        after = heuristic.improve.py_func(price, *data, free, at, on)
         assert after == pytest.approx(cost(), abs=1e-9)
         assert after <= before + 1e-9
         improved += after < before - 1e-9
@@ -288,8 +290,8 @@ def test_a_later_limit_is_not_worse(monkeypatch):
         def perf_counter():
             return next(ticks) * 0.01
 
-    monkeypatch.setattr(module, "time", Clock)
-    monkeypatch.setattr(module, "_WORTHWHILE", np.inf)
+    monkeypatch.setattr(clock, "time", Clock)
+    monkeypatch.setattr(clock, "_WORTHWHILE", np.inf)
     objectives = []
     for limit in (0.01, 0.1, 1.0):
         oracle, costs = hard_problem(time_limit=limit)
@@ -299,8 +301,8 @@ def test_a_later_limit_is_not_worse(monkeypatch):
 
 def test_the_clock_ends_with_the_proof(monkeypatch):
     """A search in slices comes to the same optimum as one in one piece."""
-    monkeypatch.setattr(module, "EASY_NODES", 2)
-    monkeypatch.setattr(module, "_SLICE", 7)
+    monkeypatch.setattr(clock, "EASY_NODES", 2)
+    monkeypatch.setattr(clock, "_SLICE", 7)
     rng = np.random.default_rng(3)
     sliced = 0
     for _ in range(12):
@@ -323,7 +325,7 @@ def test_the_clock_ends_with_the_proof(monkeypatch):
 def test_general_solver_gets_the_time_that_is_left(monkeypatch):
     """It may find less than there is already, or nothing, and then that is what counts."""
     oracle, costs = hard_problem(time_limit=30.0)
-    monkeypatch.setattr(module, "_NODE_LIMIT", 6000)
+    monkeypatch.setattr(clock, "_NODE_LIMIT", 6000)
     limits = []
 
     class Highs:
@@ -337,7 +339,7 @@ def test_general_solver_gets_the_time_that_is_left(monkeypatch):
             objective, status = Highs.answer
             return Solution(np.ones_like(costs), np.array([objective]), np.array([status]))
 
-    monkeypatch.setattr(module, "HotProgram", Highs)
+    monkeypatch.setattr(clock, "HotProgram", Highs)
     before = oracle.solve(costs)
     assert before.status.tolist() == [Status.FEASIBLE] * 3
     assert all(20 < limit < 30 for limit in limits)
@@ -404,7 +406,7 @@ def test_every_instance_has_a_day_of_its_own(rng, relax, n_resources):
 
 
 def test_days_that_are_too_hard_go_to_the_general_solver(rng, monkeypatch):
-    monkeypatch.setattr(module, "_NODE_LIMIT", 3)
+    monkeypatch.setattr(clock, "_NODE_LIMIT", 3)
     days, costs = many_days(rng, 8, n_tasks=6)
     found = days[0].solve(costs, stacked(days))
     assert (found.status == Status.OPTIMAL).all()

@@ -260,7 +260,7 @@ def test_infeasible_and_unbounded() -> None:
 def test_what_is_not_supported_is_refused_by_name() -> None:
     x, k = cp.Variable(2), cp.Variable(2, integer=True)
     c, d, s = cp.Parameter(2), cp.Parameter(2), cp.Parameter(2, nonneg=True)
-    S = cp.Parameter((2, 2), symmetric=True)
+    S, whole = cp.Parameter((2, 2), symmetric=True), cp.Parameter(2, integer=True)
     free = [cp.norm(x) <= 1]
     for problem, predicted, match in (
         (cp.Problem(cp.Minimize((c @ d) * x[0]), free), {"c": c}, "not DPP"),
@@ -269,6 +269,7 @@ def test_what_is_not_supported_is_refused_by_name() -> None:
         (cp.Problem(cp.Minimize(cp.sum_squares(x - c)), free), {"c": c}, "'c' must enter the obj"),
         (cp.Problem(cp.Minimize(c @ x), [x >= c]), {"c": c}, "'c' must enter the objective lin"),
         (cp.Problem(cp.Minimize(s @ x), free), {"s": s}, "'s' are declared nonneg"),
+        (cp.Problem(cp.Minimize(whole @ x), free), {"c": whole}, "'c' are declared integer"),
         (cp.Problem(cp.Minimize(c @ k), [cp.norm(k) <= 2]), {"c": c}, "has integer variables"),
         (cp.Problem(cp.Minimize(c @ x), [S @ x >= 0]), {"c": c, "S": S}, "'S' is declared with"),
     ):

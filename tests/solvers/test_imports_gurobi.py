@@ -24,11 +24,12 @@ from dfl_solvers.exceptions import (
 )
 from dfl_solvers.imports import from_gurobi
 from dfl_solvers.oracle import Status
+from dfl_solvers.parallel import Parallel
 from dfl_solvers.problems.knapsack import Knapsack
 from dfl_solvers.problems.linear_program import LinearProgram
 from dfl_solvers.problems.mixed_integer_program import MixedIntegerProgram
 from dfl_solvers.testing import check_oracle
-from dfl_solvers.wrappers import Maximize
+from dfl_solvers.wrappers import FromCallable, Maximize
 
 gp = pytest.importorskip("gurobipy")
 GRB = gp.GRB
@@ -419,3 +420,21 @@ def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingDependencyError, match=r"dfl-opt\[gurobi\]"):
         from_gurobi(object(), [object()])
+
+
+@pytest.mark.parametrize("threads", [0, 3])
+def test_one_thread_in_each_of_several_processes(env: Any, threads: int) -> None:
+    def ask(c: np.ndarray) -> np.ndarray:
+        import gurobipy
+
+        from dfl_solvers.imports import from_gurobi
+
+        own = gurobipy.Env(params={"OutputFlag": 0, "Threads": threads})
+        with gurobipy.Model(env=own) as model:
+            x = model.addVars(2, ub=1.0)
+            from_gurobi(model, x).solve(c[None])
+            return np.array([model.Params.Threads, 0.0])
+
+    used = Parallel(FromCallable(ask, 2)).solve(np.ones((4, 2))).decisions[:, 0]
+    np.testing.assert_array_equal(used, threads or 1)
+    assert FromCallable(ask, 2).solve(np.ones((1, 2))).decisions[0, 0] == threads

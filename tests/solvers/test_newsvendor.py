@@ -184,6 +184,48 @@ def test_instance_data(rng):
             assert together.objectives[i] == pytest.approx(general.objectives[0], abs=1e-7)
 
 
+def test_whole_likelihoods_are_repeated_scenarios(rng):
+    """Weights of 0, 1, 2, ... agree with scenarios that are listed as often."""
+    m, K, n = 20, 7, 4
+    demand, shortage, holding = draw(rng, K, n)
+    counts = rng.integers(0, 4, size=(m, K))
+    counts[:, 0] += 1
+    costs = rng.uniform(-0.5, 4, size=(m, n))
+    for capacity in (None, 25.0):
+        oracle = Newsvendor(demand, shortage, holding, capacity)
+        found = oracle.solve(costs, {"likelihood": 0.3 * counts})
+        again = oracle.evaluate(costs, found.decisions, {"likelihood": counts})
+        np.testing.assert_allclose(found.objectives, again, rtol=1e-12)
+        for i in range(m):
+            # never more than the largest demand, which here may be an unlikely one
+            if (costs[i] < -holding).any():
+                continue
+            repeated = Newsvendor(np.repeat(demand, counts[i], axis=0), shortage, holding, capacity)
+            alone = repeated.solve(costs[i : i + 1])
+            assert found.objectives[i] == pytest.approx(alone.objectives[0], rel=1e-9)
+            np.testing.assert_allclose(found.decisions[i], alone.decisions[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("capacity", [None, 40.0, 12.0])
+def test_likelihoods_agree_with_a_general_solver(capacity, rng):
+    m, n = 30, 5
+    demand, shortage, holding = draw(rng, 3, n)
+    oracle = Newsvendor(demand, shortage, holding, capacity)
+    instance = {
+        "demand": rng.gamma(2.0, 5.0, size=(m, 11, n)),
+        "likelihood": rng.gamma(0.5, size=(m, 11)) * (rng.random((m, 11)) < 0.7) + 1e-3,
+    }
+    costs = rng.uniform(0, 4, size=(m, n))
+    found = oracle.solve(costs, instance)
+    for i in range(m):
+        own = {name: values[i] for name, values in instance.items()}
+        general = LinearProgram(oracle.program(own)).solve(costs[i : i + 1])
+        assert found.objectives[i] == pytest.approx(general.objectives[0], abs=1e-7)
+    equal = {"demand": instance["demand"], "likelihood": np.full((m, 11), 0.2)}
+    plain = oracle.solve(costs, {"demand": instance["demand"]}).objectives
+    np.testing.assert_allclose(oracle.solve(costs, equal).objectives, plain, rtol=1e-12)
+
+
 def test_evaluate_of_any_decision(rng):
     demand, shortage, holding = draw(rng, 9, 5)
     oracle = Newsvendor(demand, shortage, holding)
@@ -240,6 +282,9 @@ def test_bad_parameters(arguments, message):
         ({"demand": np.ones((2, 3))}, r"'demand' of shape \(2, 3\), expected \(2, K, 2\)"),
         ({"demand": np.ones((2, 3, 4))}, r"'demand' of shape \(2, 3, 4\)"),
         ({"demand": -np.ones((2, 3, 2))}, r"'demand' is -1.0 at \(0, 0, 0\)"),
+        ({"likelihood": np.ones((2, 4))}, r"'likelihood' of shape \(2, 4\), expected \(2, 3\)"),
+        ({"likelihood": -np.ones((2, 3))}, "instance 0: expected likelihoods >= 0"),
+        ({"likelihood": np.zeros((2, 3))}, "instance 0: expected likelihoods >= 0"),
         ({"prices": np.ones(2)}, "knows: capacity, demand"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import pickle
@@ -28,6 +29,8 @@ from dfl_solvers import (
     load_oracle,
     save_oracle,
 )
+from dfl_solvers._dealing import Times, keys_of, parts
+from dfl_solvers._rows import Batch
 from dfl_solvers.exceptions import (
     InfeasibleError,
     InvalidInputError,
@@ -35,7 +38,6 @@ from dfl_solvers.exceptions import (
     UnsupportedError,
 )
 from dfl_solvers.oracle import Status, minimizing
-from dfl_solvers.parallel import _parts
 
 # what the first cost of an instance tells the function below to do
 SOLVE, SLEEP, INFEASIBLE, BUG, DIE_ONCE, DIE, WHO, THREADS = range(8)
@@ -99,12 +101,72 @@ def test_answers_are_the_serial_ones_in_order(serial, parallel, n):
 @pytest.mark.parametrize("n", [1, 2, 7, 100, 10_000])
 @pytest.mark.parametrize("n_jobs", [1, 2, 8])
 def test_parts_are_the_batch_and_become_smaller(n, n_jobs):
-    parts = list(_parts(n, n_jobs))
-    assert np.concatenate([np.arange(lo, hi) for lo, hi in parts]).tolist() == list(range(n))
-    sizes = [hi - lo for lo, hi in parts]
+    dealt = parts(np.ones(n), n_jobs)
+    assert np.concatenate(dealt).tolist() == list(range(n))
+    sizes = [len(part) for part in dealt]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[-1] == 1
-    assert len(parts) < 10 * n_jobs * (1 + np.log(n))
+    assert len(dealt) < 10 * n_jobs * (1 + np.log(n))
+
+
+@pytest.mark.parametrize("n_jobs", [2, 5])
+def test_what_takes_long_is_dealt_out_first_and_alone(n_jobs):
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        seconds = rng.lognormal(sigma=2, size=rng.integers(1, 60))
+        dealt = parts(seconds, n_jobs)
+        np.testing.assert_array_equal(np.sort(np.concatenate(dealt)), np.arange(len(seconds)))
+        assert all((np.diff(part) > 0).all() for part in dealt)
+        assert dealt[0][0] == seconds.argmax()
+        least = [seconds[part].min() for part in dealt]
+        assert least == sorted(least, reverse=True)
+        # as processes take one part after another, none of them waits for long
+        free = np.zeros(n_jobs)
+        for part in dealt:
+            free[free.argmin()] += seconds[part].sum()
+        ideal = max(seconds.sum() / n_jobs, seconds.max())
+        assert free.max() <= 1.25 * ideal
+
+
+def test_what_takes_no_time_is_sent_together():
+    seconds = 2.0 ** np.repeat([-4, -13], [2, 30])
+    assert [len(part) for part in parts(seconds, 2)] == [1, 1, 4, 4, 4, 4, 4, 4, 4, 2]
+
+
+def test_times_go_with_the_data_of_an_instance():
+    times, numbers = Times(), np.arange(6.0)
+    keys = keys_of(Batch(np.zeros((6, 3)), {"a": numbers // 2, "b": np.zeros((6, 2))}))
+    assert keys[0] == keys[1] != keys[2] == keys[3]
+    np.testing.assert_array_equal(times.expected(keys), 1.0)
+    times.learn(keys[:1], 4.0)
+    times.learn(keys[2:4], 1.0)
+    # what is new is as the others are
+    np.testing.assert_allclose(times.expected(keys), [4, 4, 0.5, 0.5, 2.25, 2.25])
+    times.learn(keys[:1], 0.0)
+    assert times.expected(keys)[0] == 2.0  # a day that was hard may be so again
+    assert len(set(keys_of(Batch(np.zeros((6, 3)), {})))) == 1
+
+
+def test_slow_instances_come_first_when_they_are_met_again(tmp_path):
+    def slow(c, seconds):
+        with open(tmp_path / "began", "a") as file:
+            file.write(f"{seconds}\n")
+        time.sleep(seconds)
+        return np.eye(3)[c.argmin()]
+
+    oracle = Parallel(FromCallable(slow, 3, fields=("seconds",)))
+    rng = np.random.default_rng(0)
+    seconds = np.array([0.01] * 6 + [0.2] + [0.01] * 3 + [0.1, 0.4])
+    for _ in range(3):
+        (tmp_path / "began").unlink(missing_ok=True)
+        costs, order = rng.normal(size=(12, 3)), rng.permutation(12)
+        start = time.perf_counter()
+        found = oracle.solve(costs, {"seconds": seconds[order]})
+        taken = time.perf_counter() - start
+        np.testing.assert_array_equal(found.decisions.argmax(axis=1), costs.argmin(axis=1))
+    began = [float(line) for line in (tmp_path / "began").read_text().split()]
+    assert set(began[:2]) == {0.4, 0.2}
+    assert taken < 0.7  # one process has the longest, the other one the rest: 0.4
 
 
 def test_two_processes_of_one_thread_that_stay(parallel):
@@ -309,6 +371,82 @@ def test_in_a_worker_of_someone_else_all_is_solved_there():
         costs = np.random.default_rng(seed).normal(size=(5, 4))
         np.testing.assert_array_equal(decisions, TopK(4, 2).solve(costs).decisions)
         assert here
+
+
+ENDLESS = """
+import os, pathlib, time
+import numpy as np
+from dfl_solvers import FromCallable, Parallel
+def endless(c):
+    while True:
+        pathlib.Path({folder!r}, str(os.getpid())).write_text(str(time.time()))
+        time.sleep(0.05)
+Parallel(FromCallable(endless, 3)).solve(np.eye(3))
+"""
+
+
+def _at_work(folder: Path) -> int:
+    """Count the processes that have written into a folder within the last second."""
+    return sum(time.time() - file.stat().st_mtime < 1 for file in folder.iterdir())
+
+
+def _wait_for(n: int, folder: Path) -> None:
+    limit = time.monotonic() + 60
+    while _at_work(folder) != n and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert _at_work(folder) == n
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="no process groups on this system")
+@pytest.mark.parametrize("how", ["interrupt", "kill"])
+def test_the_processes_end_with_their_parent_within_a_solve(tmp_path, how):
+    folder, script = tmp_path / "at work", tmp_path / "script.py"
+    folder.mkdir()
+    script.write_text(ENDLESS.format(folder=str(folder)))
+    with (tmp_path / "said").open("w") as said:
+        run = subprocess.Popen(
+            [sys.executable, script],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            stderr=said,
+            start_new_session=True,
+        )
+    try:
+        _wait_for(2, folder)
+        if how == "interrupt":
+            os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+        else:
+            run.kill()
+        assert run.wait(timeout=20) != 0
+        assert ("KeyboardInterrupt" in (tmp_path / "said").read_text()) == (how == "interrupt")
+        _wait_for(0, folder)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to a thread here")
+def test_an_interrupted_notebook_goes_on(tmp_path):
+    def endless(c):
+        while c[0] == SLEEP:
+            (tmp_path / str(os.getpid())).write_text(str(time.time()))
+            time.sleep(0.05)
+        return np.eye(3)[c.argmin()]
+
+    def interrupt():
+        _wait_for(2, tmp_path)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    oracle = Parallel(FromCallable(endless, 3))
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        oracle.solve(batch([SLEEP] * 8))
+    thread.join()
+    for file in tmp_path.iterdir():
+        with pytest.raises(ProcessLookupError):  # a zombie would still be there
+            os.kill(int(file.name), 0)
+    np.testing.assert_array_equal(oracle.solve(batch([SOLVE] * 8)).status, Status.OPTIMAL)
 
 
 @pytest.mark.slow

@@ -32,6 +32,7 @@ from dfl_solvers import (
     Maximize,
     MixedIntegerProgram,
     Oracle,
+    Parallel,
     Portfolio,
     Program,
     Simplex,
@@ -103,6 +104,10 @@ ORACLES: dict[str, Oracle] = {
     "cached": Cached(Maximize(Counting(Knapsack(WEIGHTS, np.full(3, 14.0)))), 10_000),
     "pool": Pool(Cached(TopK(6, 2)), 0.3, 20, 5),
     "with-backend": WithBackend(Knapsack(WEIGHTS, np.full(3, 14.0)), "highs", 9.0, 1e-9),
+    "with-backend-relaxed": WithBackend(
+        MixedIntegerProgram(MAPPED), "clarabel", relaxed=True, fallback="highs"
+    ),
+    "parallel": Parallel(Maximize(WithBackend(TopK(6, 2))), 2),
 }
 every = pytest.mark.parametrize("name", ORACLES)
 

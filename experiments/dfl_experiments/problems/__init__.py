@@ -4,7 +4,12 @@ from dfl_experiments.problems.base import AbstractProblem as AbstractProblem
 from dfl_experiments.problems.base import Fold as Fold
 from dfl_experiments.problems.base import Table as Table
 from dfl_experiments.problems.energy import EnergyProblem as EnergyProblem
+from dfl_experiments.problems.entropy_portfolio import (
+    EntropyPortfolioProblem as EntropyPortfolioProblem,
+)
 from dfl_experiments.problems.knapsack import KnapsackProblem as KnapsackProblem
+from dfl_experiments.problems.ordinal_classes import OrdinalClassesProblem as OrdinalClassesProblem
+from dfl_experiments.problems.ordinal_classes import OrdinalDigitsProblem as OrdinalDigitsProblem
 from dfl_experiments.problems.portfolio import PortfolioProblem as PortfolioProblem
 from dfl_experiments.problems.portfolio_sp500 import PortfolioSP500Problem as PortfolioSP500Problem
 from dfl_experiments.problems.shortest_path import ShortestPathProblem as ShortestPathProblem
@@ -12,8 +17,11 @@ from dfl_experiments.problems.shortest_path import ShortestPathProblem as Shorte
 __all__ = [
     "AbstractProblem",
     "EnergyProblem",
+    "EntropyPortfolioProblem",
     "Fold",
     "KnapsackProblem",
+    "OrdinalClassesProblem",
+    "OrdinalDigitsProblem",
     "PortfolioProblem",
     "PortfolioSP500Problem",
     "ShortestPathProblem",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from dfl_experiments.base import AbstractModel
+from dfl.exceptions import DFLError, InvalidInputError
+from dfl_experiments.problems.study import AbstractStudy
 
 if TYPE_CHECKING:
     from dfl_solvers.oracle import Array, Oracle
@@ -50,27 +51,75 @@ class Fold:
     """Train on one table, be judged on another.
 
     ``oracle`` judges; ``training_oracle`` is what a method may use while it learns, which is a
-    relaxation where the problem itself is slow to solve.
+    relaxation where the problem itself is slow to solve. ``stand_ins`` are other sets to learn on,
+    by name, for a method that asks for one.
     """
 
     train: Table
     test: Table
     oracle: Oracle
     training_oracle: Oracle
+    stand_ins: Mapping[str, Oracle] = field(default_factory=dict)
 
 
-class AbstractProblem(AbstractModel):
+class AbstractProblem(AbstractStudy):
     """A problem of a run: given a seed, it yields what to train on and what to be judged on."""
-
-    draws_data: ClassVar[bool] = True
-    """Whether a seed draws new data; if not, a seed changes only the training."""
-    decisions_per_year: ClassVar[int | None] = None
-    """For returns: how many decisions a year has."""
-
-    def parts(self) -> Mapping[str, AbstractProblem]:
-        """Return the problems this one consists of, by the name they have in the results."""
-        return {self.kind: self}  # type: ignore[attr-defined]
 
     @abstractmethod
     def folds(self, seed: int) -> Iterator[Fold]:
         """Yield the folds in the order of time."""
+
+    def check(self, methods: Sequence[Any], seed: int) -> None:
+        """Show each method the first fold.
+
+        Raises
+        ------
+        DFLError
+        """
+        fold = next(self.folds(seed))
+        for method in methods:
+            try:
+                method.check(fold)
+            except DFLError as error:
+                raise InvalidInputError(f"methods.{method.name}: {error}") from error
+
+    def compute(self, method: Any, seed: int) -> dict[str, Any]:
+        """Learn and judge, fold by fold.
+
+        Returns
+        -------
+        dict
+            ``regret`` and ``optimal`` per test instance, ``sign`` (-1 if the problem maximizes),
+            ``seconds`` of training, ``solves`` (instances that the oracle solved meanwhile) and
+            ``history``, a list of epochs per fold.
+        """
+        from dfl import metrics
+        from dfl_solvers.oracle import minimizing
+
+        regret: list[float] = []
+        optimal: list[float] = []
+        history = []
+        seconds, solves, sign = 0.0, 0, 1
+        for fold in self.folds(seed):
+            costs = fold.test.wide(fold.test.y)
+            best = metrics.optimal_objectives(fold.oracle, costs, instance=fold.test.instance)
+            found = method.judge(fold, best, seed)
+            regret += found.regret.tolist()
+            optimal += best.tolist()
+            seconds += found.seconds
+            solves += found.solves
+            history.append([_rounded(epoch) for epoch in found.history])
+            sign = minimizing(fold.oracle)[1]
+        return {
+            "regret": regret,
+            "optimal": optimal,
+            "sign": sign,
+            "seconds": seconds,
+            "solves": solves,
+            "history": [epochs for epochs in history if epochs],
+        }
+
+
+def _rounded(epoch: dict[str, float]) -> dict[str, float]:
+    """Keep what a learning curve needs."""
+    return {name: float(f"{epoch[name]:.7g}") for name in ("loss", "validation") if name in epoch}

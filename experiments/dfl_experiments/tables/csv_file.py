@@ -171,11 +171,16 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) 
     StorageError
         If it cannot be written.
     """
+    write_atomically(path, csv_text(header, rows).encode())
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return the text of a CSV file."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    write_atomically(path, buffer.getvalue().encode())
+    return buffer.getvalue()
 
 
 def _some(names: Sequence[str]) -> str:

@@ -81,6 +81,33 @@ def solve_cone_program(
     >>> x.round(6), status.name
     (array([0.6, 0.8]), 'OPTIMAL')
     """
+    x, _, status = solve_cone_pair(
+        costs, A, b, quadratic=quadratic, n_equal=n_equal, n_at_most=n_at_most,
+        second_order=second_order, tolerance=tolerance,
+    )  # fmt: skip
+    return x, status
+
+
+def solve_cone_pair(
+    costs: Array,
+    A: Any,
+    b: Array,
+    *,
+    quadratic: Any = None,
+    n_equal: int = 0,
+    n_at_most: int = 0,
+    second_order: tuple[int, ...] = (),
+    tolerance: float = 1e-9,
+) -> tuple[Array, Array, Status]:
+    """Solve as ``solve_cone_program`` does, and return the multipliers as well.
+
+    Returns
+    -------
+    x : ndarray of shape (k,)
+    z : ndarray of shape (m,)
+        In the dual cones, with ``P x + c + A'z = 0``.
+    status : Status
+    """
     k = len(costs)
     scale = float(np.abs(costs).max(initial=0.0)) or 1.0
     P = sp.csc_array((k, k)) if quadratic is None else sp.csc_array(quadratic) / scale
@@ -97,7 +124,8 @@ def solve_cone_program(
         _settings(tolerance),
     )
     solution = solver.solve()
-    return np.array(solution.x), _STATUS.get(solution.status, Status.FAILED)
+    status = _STATUS.get(solution.status, Status.FAILED)
+    return np.array(solution.x), scale * np.array(solution.z), status
 
 
 @final

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, final
@@ -49,9 +50,10 @@ class GurobiOracle(AbstractOracle):
     and q is the known part. ``evaluate`` charges a decision w the least ``q(x)`` of all feasible x
     with that w; unless w says it all, that is another solve of the model with w fixed.
 
-    One model solves one instance at a time: threads wait for each other. Copies share the model. A
-    pickle takes it along as an MPS file with its parameters, without its environment and MIP
-    starts; a callback cannot be pickled.
+    One model solves one instance at a time: threads wait for each other. In a process that another
+    one has started, as by ``Parallel``, a model whose ``Threads`` are not set has one. Copies share
+    the model. A pickle takes it along as an MPS file with its parameters, without its environment
+    and MIP starts; a callback cannot be pickled.
     """
 
     def __init__(
@@ -72,6 +74,8 @@ class GurobiOracle(AbstractOracle):
         self.costs = costs
         self.fixed = fixed
         self.callback = callback
+        if multiprocessing.parent_process() is not None and not model.Params.Threads:
+            model.Params.Threads = 1  # there are as many processes as cores to use
         model.update()
         gurobi_model.refuse_objective(model)
         predicted = gurobi_model.read_costs(model, costs)

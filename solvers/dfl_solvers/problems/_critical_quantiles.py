@@ -9,14 +9,24 @@ from dfl_solvers.oracle import Array
 
 
 @kernel
-def _steps(reach: float, step: float, inverse: float, n: int) -> int:
-    """Count the m from 0 to n - 1 with ``step * m < reach``.
+def _steps(reach: float, step: float, inverse: float, shares: Array) -> int:
+    """Count the m from 0 to n - 1 with ``step * shares[m] < reach``.
 
-    The product with ``inverse = 1 / step`` only guesses: that ties count as ties is then no matter
-    of its rounding.
+    Equally likely demands have ``shares[m] = m``. The product with ``inverse = 1 / step`` then only
+    guesses: that ties count as ties is no matter of its rounding. For other shares it is zero.
     """
     if not reach > 0.0:
         return 0
+    n = len(shares) - 1
+    if inverse == 0.0:
+        low, high = 0, n
+        while low < high:
+            middle = (low + high) // 2
+            if step * shares[middle] < reach:
+                low = middle + 1
+            else:
+                high = middle
+        return low
     m = int(min(np.ceil(reach * inverse), float(n)))
     while m > 1 and not step * (m - 1) < reach:
         m -= 1
@@ -26,10 +36,11 @@ def _steps(reach: float, step: float, inverse: float, n: int) -> int:
 
 
 @kernel
-def _known(w: float, m: int, sums: Array, shortage: float, holding: float) -> float:
+def _known(w: float, m: int, sums: Array, shares: Array, shortage: float, holding: float) -> float:
     """Cost of one item over all scenarios; w meets m of the demands, whose sums are given."""
     n = len(sums) - 1
-    return holding * (m * w - sums[m]) + shortage * (sums[n] - sums[m] - (n - m) * w)
+    left = holding * (shares[m] * w - sums[m])
+    return left + shortage * (sums[n] - sums[m] - (shares[n] - shares[m]) * w)
 
 
 @kernel
@@ -39,6 +50,7 @@ def order(
     costs: Array,
     demands: Array,
     sums: Array,
+    shares: Array,
     shortage: Array,
     holding: Array,
     capacities: Array,
@@ -47,8 +59,9 @@ def order(
 ) -> None:
     """Order quantities, and find what shortage and holding cost on average.
 
-    Demands (1 or n, items, K) are sorted, sums (.., K + 1) those of their first ones. With m
-    demands of item j met, the next unit gains ``shortage - costs - step * m / K``.
+    Demands (1 or n, items, K) are sorted, sums (.., K + 1) those of their first ones, each as often
+    as it is likely, and shares (.., 1 or items, K + 1) how many these are of K. With m demands of
+    item j met, the next unit gains ``shortage - costs - step * shares[m] / K``.
     """
     d = costs.shape[1]
     K = demands.shape[2]
@@ -62,19 +75,22 @@ def order(
     for j in range(d):
         step[j] = shortage[j] + holding[j]
         inverse[j] = 1.0 / step[j] if step[j] > 0.0 else np.inf
+    if shares.shape[1] > 1 or len(shares) > 1:
+        inverse[:] = 0.0
     for row in range(lo, hi):
         shared = min(row, len(demands) - 1)
         demand = demands[shared]
+        share = shares[min(row, len(shares) - 1)]
         w = decisions[row]
         total = 0.0
         for j in range(d):
             margin[j] = shortage[j] - costs[row, j]
-            m = _steps(margin[j] * K, step[j], inverse[j], K)
+            m = _steps(margin[j] * K, step[j], inverse[j], share[min(j, len(share) - 1)])
             w[j] = demand[j, m - 1] if m > 0 else 0.0
             total += w[j]
             possible[j] = m
         if total > capacities[row]:
-            _bracket(margin, step, inverse, demand, capacities[row], sure, possible, trial)
+            _bracket(margin, step, inverse, demand, share, capacities[row], sure, possible, trial)
             # each item has one step left, or steps that gain the same: the best ones first
             room = capacities[row]
             for j in range(d):
@@ -82,7 +98,8 @@ def order(
                 room -= w[j]
                 gain[j] = np.inf  # sorted by minus the gain
                 if possible[j] > sure[j]:
-                    gain[j] = step[j] * sure[j] / K - margin[j]
+                    met = share[min(j, len(share) - 1), sure[j]]
+                    gain[j] = step[j] * met / K - margin[j]
             for j in np.argsort(gain, kind="mergesort"):
                 if gain[j] == np.inf or room <= 0.0:
                     break
@@ -99,7 +116,8 @@ def order(
             possible[:] = sure
         total = 0.0
         for j in range(d):
-            total += _known(w[j], possible[j], sums[shared, j], shortage[j], holding[j])
+            own = share[min(j, len(share) - 1)]
+            total += _known(w[j], possible[j], sums[shared, j], own, shortage[j], holding[j])
         known[row] = total / K
 
 
@@ -109,6 +127,7 @@ def _bracket(
     step: Array,
     inverse: Array,
     demand: Array,
+    share: Array,
     capacity: float,
     sure: Array,
     possible: Array,
@@ -129,7 +148,8 @@ def _bracket(
         for j in range(d):
             m = sure[j]
             if possible[j] > m:
-                m = _steps((margin[j] - price) * K, step[j], inverse[j], K)
+                own = share[min(j, len(share) - 1)]
+                m = _steps((margin[j] - price) * K, step[j], inverse[j], own)
             if m > 0:
                 total += demand[j, m - 1]
             trial[j] = m
@@ -153,6 +173,7 @@ def expected_costs(
     decisions: Array,
     demands: Array,
     sums: Array,
+    shares: Array,
     shortage: Array,
     holding: Array,
     known: Array,
@@ -172,5 +193,6 @@ def expected_costs(
                     low = middle + 1
                 else:
                     high = middle
-            total += _known(w, low, sums[shared, j], shortage[j], holding[j])
+            own = shares[min(row, len(shares) - 1), min(j, shares.shape[1] - 1)]
+            total += _known(w, low, sums[shared, j], own, shortage[j], holding[j])
         known[row] = total / K

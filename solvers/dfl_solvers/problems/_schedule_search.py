@@ -1,4 +1,4 @@
-"""Branch and bound for schedules, compiled, with a heuristic for those that take long."""
+"""Branch and bound for schedules, compiled, helped by a heuristic where it takes long."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import numpy as np
 
 from dfl_solvers.kernels import kernel, part
 from dfl_solvers.oracle import Array, Status
+from dfl_solvers.problems._schedule_heuristic import improve, insert_all
+from dfl_solvers.problems._schedule_room import empty, room, take
 
 # compiled code takes plain numbers
 _OPTIMAL, _FEASIBLE = int(Status.OPTIMAL), int(Status.FEASIBLE)
@@ -13,21 +15,6 @@ _INFEASIBLE, _FAILED = int(Status.INFEASIBLE), int(Status.FAILED)
 
 # nodes that settle ordinary days, in some milliseconds; the heuristic helps the others
 EASY_NODES = 5000
-# greedy schedules from other orders before the heuristic gives up, and its steps of improvement
-_ATTEMPTS = 200
-_STEPS = 2000
-# a fixed generator: the same costs have the same schedule in every batch, thread and process
-_SEED, _FACTOR, _ADDEND, _MODULUS = 1, 1103515245, 12345, 1 << 31
-
-
-@part
-def _room(free: Array, slack: Array, usage: Array, m: int, f: int, t: int, duration: int) -> bool:
-    """Tell whether machine m has room for task f from slot t on."""
-    for r in range(usage.shape[1]):
-        for k in range(t, t + duration):
-            if free[m, r, k] + slack[m, r] < usage[f, r]:
-                return False
-    return True
 
 
 @part
@@ -37,14 +24,6 @@ def _first(free: Array, m: int) -> bool:
         if (free[other] == free[m]).all():
             return False
     return True
-
-
-@part
-def _take(free: Array, usage: Array, m: int, f: int, t: int, duration: int, sign: float) -> None:
-    """Take what task f uses from machine m, or give it back."""
-    for r in range(usage.shape[1]):
-        for k in range(t, t + duration):
-            free[m, r, k] -= sign * usage[f, r]
 
 
 @part
@@ -76,16 +55,8 @@ def _prepare(
                 starts[f, j] = starts[f, j - 1]
                 j -= 1
             starts[f, j] = t
-    _empty(free, capacities)
+    empty(free, capacities)
     return size
-
-
-@part
-def _empty(free: Array, capacities: Array) -> None:
-    """Free all machines."""
-    for m in range(capacities.shape[0]):
-        for r in range(capacities.shape[1]):
-            free[m, r, :] = capacities[m, r]
 
 
 @part
@@ -143,7 +114,7 @@ def _explore(
                 for i in range(n_starts[g]):
                     t = starts[g, i]
                     for m in range(n_machines):
-                        if _room(free, slack, usage, m, g, t, durations[g]):
+                        if room(free, slack, usage, m, g, t, durations[g]):
                             cheapest = price[g, t]
                             break
                     if cheapest < np.inf:
@@ -153,7 +124,7 @@ def _explore(
                     break
             rest[depth] = bound
         else:
-            _take(free, usage, machine[depth], f, starts[f, choice[depth]], durations[f], -1.0)
+            take(free, usage, machine[depth], f, starts[f, choice[depth]], durations[f], -1.0)
         i = choice[depth]
         m = machine[depth] + 1
         found = False
@@ -162,7 +133,7 @@ def _explore(
             if not spent[depth] + price[f, t] + rest[depth] < best - tolerance:
                 break
             while m < n_machines and not (
-                _room(free, slack, usage, m, f, t, durations[f]) and _first(free, m)
+                room(free, slack, usage, m, f, t, durations[f]) and _first(free, m)
             ):
                 m += 1
             if m < n_machines:
@@ -176,132 +147,13 @@ def _explore(
             continue
         choice[depth] = i
         machine[depth] = m
-        _take(free, usage, m, f, t, durations[f], 1.0)
+        take(free, usage, m, f, t, durations[f], 1.0)
         spent[depth + 1] = spent[depth] + price[f, t]
         depth += 1
         entering = True
     position[0] = depth
     position[1] = entering
     return best
-
-
-@part
-def _cheapest(
-    starts: Array,
-    n_starts: Array,
-    durations: Array,
-    usage: Array,
-    slack: Array,
-    free: Array,
-    f: int,
-    shift: int,
-) -> tuple[int, int]:
-    """Return the cheapest start of task f for which a machine has room, and the machine; or -1."""
-    n_machines = len(slack)
-    for i in range(n_starts[f]):
-        t = starts[f, i]
-        for j in range(n_machines):
-            m = (j + shift) % n_machines
-            if _room(free, slack, usage, m, f, t, durations[f]):
-                return t, m
-    return -1, -1
-
-
-@part
-def _insert_all(
-    starts: Array,
-    n_starts: Array,
-    durations: Array,
-    usage: Array,
-    capacities: Array,
-    slack: Array,
-    order: Array,
-    free: Array,
-    at: Array,
-    on: Array,
-) -> bool:
-    """Insert the tasks one after another; one that finds no room comes first the next time."""
-    sequence = order.copy()
-    for _ in range(_ATTEMPTS):
-        _empty(free, capacities)
-        complete = True
-        for j in range(len(sequence)):
-            f = sequence[j]
-            t, m = _cheapest(starts, n_starts, durations, usage, slack, free, f, 0)
-            if t < 0:
-                sequence[1 : j + 1] = sequence[:j].copy()
-                sequence[0] = f
-                complete = False
-                break
-            at[f], on[f] = t, m
-            _take(free, usage, m, f, t, durations[f], 1.0)
-        if complete:
-            return True
-    return False
-
-
-@part
-def _improve(
-    price: Array,
-    starts: Array,
-    n_starts: Array,
-    durations: Array,
-    usage: Array,
-    capacities: Array,
-    slack: Array,
-    order: Array,
-    free: Array,
-    at: Array,
-    on: Array,
-) -> float:
-    """Take a few tasks out and insert them anew, many times; return the objective.
-
-    What costs no more is kept, so that the schedule wanders among equally good ones.
-    """
-    n_tasks, n_machines = len(order), len(slack)
-    _empty(free, capacities)
-    for f in order:
-        _take(free, usage, on[f], f, at[f], durations[f], 1.0)
-    deck = order.copy()
-    before_at = np.empty(4, np.int64)
-    before_on = np.empty(4, np.int64)
-    number = _SEED
-    for _ in range(_STEPS):
-        number = (number * _FACTOR + _ADDEND) % _MODULUS
-        size = min(n_tasks, 2 + (number >> 16) % 3)
-        change = 0.0
-        for j in range(size):
-            number = (number * _FACTOR + _ADDEND) % _MODULUS
-            k = j + (number >> 8) % (n_tasks - j)
-            deck[j], deck[k] = deck[k], deck[j]
-            f = deck[j]
-            before_at[j], before_on[j] = at[f], on[f]
-            change -= price[f, at[f]]
-            _take(free, usage, on[f], f, at[f], durations[f], -1.0)
-        inserted = 0
-        for j in range(size):
-            f = deck[j]
-            shift = (number >> 4) % n_machines
-            t, m = _cheapest(starts, n_starts, durations, usage, slack, free, f, shift)
-            if t < 0:
-                break
-            at[f], on[f] = t, m
-            _take(free, usage, m, f, t, durations[f], 1.0)
-            change += price[f, t]
-            inserted += 1
-        if inserted == size and change <= 0.0:
-            continue
-        for j in range(inserted):
-            f = deck[j]
-            _take(free, usage, on[f], f, at[f], durations[f], -1.0)
-        for j in range(size):
-            f = deck[j]
-            at[f], on[f] = before_at[j], before_on[j]
-            _take(free, usage, on[f], f, at[f], durations[f], 1.0)
-    total = 0.0
-    for f in order:
-        total += price[f, at[f]]
-    return total
 
 
 @part
@@ -355,12 +207,12 @@ def branch_and_bound(
     for row in range(lo, hi):
         k = day[row]
         order = orders[k, : n_tasks[k]]
-        room = capacities[k, : n_machines[k]]
-        slack = 1e-9 * room  # what is free is added to and taken from many times
+        offered = capacities[k, : n_machines[k]]
+        slack = 1e-9 * offered  # what is free is added to and taken from many times
         free = everything[: n_machines[k]]
         n_starts = latest[k] - durations[k] - earliest[k] + 1
         size = _prepare(
-            costs[row], durations[k], earliest[k], energy[k], n_starts, room, price, starts, free
+            costs[row], durations[k], earliest[k], energy[k], n_starts, offered, price, starts, free
         )
         # equal schedules must not look better by rounding
         tolerance = 1e-13 * size
@@ -372,15 +224,15 @@ def branch_and_bound(
             choice, machine, position, at, on, best, tolerance, min(node_limit, EASY_NODES),
         )  # fmt: skip
         if position[0] >= 0 and node_limit >= EASY_NODES:
-            if best < np.inf or _insert_all(
-                starts, n_starts, durations[k], usage[k], room, slack, order, free, at, on
+            if best < np.inf or insert_all(
+                starts, n_starts, durations[k], usage[k], offered, slack, order, free, at, on
             ):
-                best = _improve(
-                    price, starts, n_starts, durations[k], usage[k], room, slack, order, free,
+                best = improve(
+                    price, starts, n_starts, durations[k], usage[k], offered, slack, order, free,
                     at, on,
                 )  # fmt: skip
             if node_limit > EASY_NODES:
-                _empty(free, room)
+                empty(free, offered)
                 spent[0] = 0.0
                 position[0], position[1] = 0, 1
                 best = _explore(

@@ -3,56 +3,25 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
 
 from dfl_solvers._rows import LOCK
-from dfl_solvers.backends.highs import HotProgram
 from dfl_solvers.exceptions import DFLError, InvalidInputError, SolverError
-from dfl_solvers.kernels import HARD, run
 from dfl_solvers.oracle import AbstractOracle, Array, Instance, Solution, Status
 from dfl_solvers.problems._load_file import Readable, parse, read_text, stack
+from dfl_solvers.problems._schedule_clock import Table, fill, nothing, search
 from dfl_solvers.problems._schedule_day import Day
-from dfl_solvers.problems._schedule_search import EASY_NODES, branch_and_bound, deepen
 from dfl_solvers.program import Program
 
 _MINUTES_A_DAY = 1440
 _FIELDS = ("durations", "earliest", "latest", "powers", "usage", "capacities")
-# branch and bound visits some million nodes a second; what is harder goes to HiGHS
-_NODE_LIMIT = 2_000_000
-# nodes from one look at the clock to the next, about a millisecond
-_SLICE = 1000
-# seconds below which HiGHS finds nothing: it takes as long to read and presolve a day
-_WORTHWHILE = 0.2
 # days whose models are kept
 _KEPT = 64
-
-
-class _Table(NamedTuple):
-    """The distinct days of a batch, padded with zeros, as the compiled search takes them."""
-
-    durations: Array
-    earliest: Array
-    latest: Array
-    energy: Array
-    usage: Array
-    capacities: Array
-    order: Array
-    n_tasks: Array
-    n_machines: Array
-
-    @classmethod
-    def of(cls, days: Sequence[Day]) -> _Table:
-        names = ("durations", "earliest", "latest", "energy", "usage", "capacities", "order")
-        arrays = {name: stack([getattr(day, name) for day in days]) for name in names}
-        n_tasks = np.array([len(day.durations) for day in days])
-        n_machines = np.array([len(day.capacities) for day in days])
-        return cls(**arrays, n_tasks=n_tasks, n_machines=n_machines)
 
 
 @final
@@ -323,72 +292,15 @@ class EnergyScheduling(AbstractOracle):
     def _solve(self, costs: Array, instance: Instance) -> Solution:
         days, which = self._read(instance, len(costs))
         if not self.relax:
-            return self._solve_exactly(costs, days, which)
+            table = self._table if days[0] is self._day else Table.of(days)
+            return search(costs, days, which, table, self.time_limit)
         if len(days) == 1:
             return days[0].solve_relaxed(costs)
-        solution = _nothing(costs)
+        solution = nothing(costs)
         for k, day in enumerate(days):
             rows = np.flatnonzero(which == k)
-            _fill(solution, rows, day.solve_relaxed(costs[rows]))
+            fill(solution, rows, day.solve_relaxed(costs[rows]))
         return solution
-
-    def _solve_exactly(self, costs: Array, days: Sequence[Day], which: Array) -> Solution:
-        table = self._table if days[0] is self._day else _Table.of(days)
-        solution = _nothing(costs)
-        limit = _NODE_LIMIT if self.time_limit is None else min(_NODE_LIMIT, EASY_NODES)
-        begun = time.perf_counter()
-        found = solution.decisions, solution.objectives, solution.status
-        run(branch_and_bound, len(costs), costs, which, *table, limit, *found, serial=HARD)
-        status = solution.status
-        hard = np.flatnonzero((status == Status.FEASIBLE) | (status == Status.FAILED))
-        if not len(hard):
-            return solution
-        if self.time_limit is None:
-            for k in np.unique(which[hard]):
-                rows = hard[which[hard] == k]
-                self._general(days[k].hot, costs, rows, solution)
-            return solution
-        # what each has used of its time so far, about
-        used = (time.perf_counter() - begun) / len(hard)
-        for row in hard.tolist():
-            deadline = time.perf_counter() + self.time_limit - used
-            self._go_on(costs, days[which[row]], row, deadline, solution)
-        return solution
-
-    def _go_on(self, costs: Array, day: Day, row: int, deadline: float, solution: Solution) -> None:
-        """Search on for a row until a deadline, and then give HiGHS what is left of the time."""
-        n, (m, r), d = len(day.durations), day.capacities.shape, self.n_costs
-        # the state of the search: all zero at first
-        size, prices, starts = np.zeros(1), np.zeros((n, d)), np.zeros((n, d), np.int64)
-        free, sums = np.zeros((m, r, d)), np.zeros((2, n + 1))
-        choices, position = np.zeros((2, n + 1), np.int64), np.zeros(2, np.int64)
-        schedule = np.zeros((2, n), np.int64)
-        objective = solution.objectives[row : row + 1]
-        nodes = 0
-        while position[0] >= 0 and nodes < _NODE_LIMIT and time.perf_counter() < deadline:
-            run(
-                deepen, 1, costs[row], day.durations, day.earliest, day.latest, day.energy,
-                day.usage, day.capacities, day.order, _SLICE, size, prices, starts, free, *sums,
-                *choices, position, *schedule, solution.decisions[row], objective,
-            )  # fmt: skip
-            nodes += _SLICE
-        left = deadline - time.perf_counter()
-        if position[0] < 0:
-            complete = Status.OPTIMAL if objective[0] < np.inf else Status.INFEASIBLE
-            solution.status[row] = complete
-        elif objective[0] < np.inf:
-            solution.status[row] = Status.FEASIBLE
-        if position[0] >= 0 and left > _WORTHWHILE:
-            self._general(HotProgram(day.program, left), costs, np.array([row]), solution)
-
-    def _general(self, highs: HotProgram, costs: Array, rows: Array, solution: Solution) -> None:
-        """Solve rows by HiGHS, which may stop with less than branch and bound had."""
-        found = highs.solve(costs[rows])
-        better = (found.status <= Status.FEASIBLE) & (found.objectives < solution.objectives[rows])
-        solution.decisions[rows[better]] = found.decisions[better]
-        solution.objectives[rows[better]] = found.objectives[better]
-        told = found.status != Status.FAILED
-        solution.status[rows[told]] = found.status[told]
 
     def _raise_for(self, status: Array) -> None:
         failed = np.flatnonzero(status == Status.FAILED)
@@ -447,8 +359,8 @@ class EnergyScheduling(AbstractOracle):
         return Day(*given, self.slot_minutes, self.n_costs)
 
     @cached_property
-    def _table(self) -> _Table:
-        return _Table.of([self._day])
+    def _table(self) -> Table:
+        return Table.of([self._day])
 
 
 def _without_padding(fields: dict[str, Array]) -> dict[str, Array]:
@@ -466,14 +378,3 @@ def _without_padding(fields: dict[str, Array]) -> dict[str, Array]:
         else:
             kept[name] = values[tasks] if values.shape[:1] == tasks.shape else values
     return kept
-
-
-def _nothing(costs: Array) -> Solution:
-    n = len(costs)
-    return Solution(np.zeros_like(costs), np.full(n, np.inf), np.empty(n, dtype=np.int8))
-
-
-def _fill(solution: Solution, rows: Array, part: Solution) -> None:
-    solution.decisions[rows] = part.decisions
-    solution.objectives[rows] = part.objectives
-    solution.status[rows] = part.status

@@ -61,11 +61,12 @@ class Newsvendor(AbstractOracle):
     gains: a price on it, found by bisection, is added to all costs, and the few steps in question
     at that price are taken in the order of their gains, first items first. A solve takes time
     :math:`O(n \log (K n))` beside the sorting of demands, which is done once; the tie-break makes
-    decisions unique. Scenarios of unequal likelihood, or further constraints, are for
-    ``LinearProgram``.
+    decisions unique. Further constraints are for ``LinearProgram``.
 
     Instance data ``demand`` (batch, K, n), with any number K of scenarios, and ``capacity``
-    (batch,) replace the parameters.
+    (batch,) replace the parameters; ``likelihood`` (batch, K) says how likely the scenarios are,
+    in any unit, where they are not equally so. The order is then the critical quantile of the
+    weighted demands.
 
     References
     ----------
@@ -85,7 +86,7 @@ class Newsvendor(AbstractOracle):
     array([[23.,  2.]])
     """
 
-    instance_fields: ClassVar[frozenset[str]] = frozenset({"demand", "capacity"})
+    instance_fields: ClassVar[frozenset[str]] = frozenset({"demand", "capacity", "likelihood"})
     linear_objective = False
     n_costs: int
 
@@ -117,7 +118,7 @@ class Newsvendor(AbstractOracle):
         if capacity is not None and not 0 <= capacity < np.inf:
             raise InvalidInputError(f"Newsvendor: got capacity={capacity}, expected >= 0 or None")
         self.capacity = capacity
-        self._sorted = _sort(self.demand[None])
+        self._sorted = _sort(self.demand[None], None)
 
     def _solve(self, costs: Array, instance: Instance) -> Solution:
         n = len(costs)
@@ -157,6 +158,8 @@ class Newsvendor(AbstractOracle):
         demand = np.asarray(instance.get("demand", self.demand), dtype=float)
         K, n = demand.shape
         largest = demand.max(axis=0)
+        likely = np.asarray(instance.get("likelihood", np.ones(K)), dtype=float)
+        likely = likely / likely.sum()
         # order + short - left = demand
         unit = sp.eye_array(K * n)
         blocks: list[list[Any]] = [[sp.vstack([sp.eye_array(n)] * K), unit, -unit]]
@@ -172,7 +175,11 @@ class Newsvendor(AbstractOracle):
             np.zeros(n + 2 * K * n),
             np.concatenate([largest, demand.ravel(), (largest - demand).ravel()]),
             fixed_costs=np.concatenate(
-                [np.zeros(n), np.tile(self.shortage / K, K), np.tile(self.holding / K, K)]
+                [
+                    np.zeros(n),
+                    np.outer(likely, self.shortage).ravel(),
+                    np.outer(likely, self.holding).ravel(),
+                ]
             ),
             decision_map=sp.eye_array(n, n + 2 * K * n, format="csr"),
         )
@@ -187,24 +194,54 @@ class Newsvendor(AbstractOracle):
             )
         return np.full(self.n_costs, values)
 
-    def _demands(self, instance: Instance, n: int) -> tuple[Array, Array]:
-        """Return sorted demands (1 or n, items, K) and their sums."""
-        if "demand" not in instance:
+    def _demands(self, instance: Instance, n: int) -> tuple[Array, Array, Array]:
+        """Return sorted demands (1 or n, items, K), their sums and how many they are of K."""
+        if "demand" not in instance and "likelihood" not in instance:
             return self._sorted
-        demand = np.asarray(instance["demand"], dtype=float)
+        demand = np.asarray(instance.get("demand", self.demand[None]), dtype=float)
         if demand.ndim != 3 or not demand.shape[1] or demand.shape[2] != self.n_costs:
             raise InvalidInputError(
                 f"Newsvendor: got instance data 'demand' of shape {demand.shape}, expected "
                 f"({n}, K, {self.n_costs})"
             )
         _check_demand(demand, "instance data 'demand'")
-        return _sort(demand)
+        if "likelihood" not in instance:
+            return _sort(demand, None)
+        likelihood = np.asarray(instance["likelihood"], dtype=float)
+        if likelihood.shape != (n, demand.shape[1]):
+            raise InvalidInputError(
+                f"Newsvendor: got instance data 'likelihood' of shape {likelihood.shape}, expected "
+                f"{(n, demand.shape[1])}"
+            )
+        for i in np.flatnonzero((likelihood < 0).any(axis=1) | ~likelihood.any(axis=1))[:1]:
+            raise InvalidInputError(
+                f"Newsvendor: instance {i}: expected likelihoods >= 0, some of them positive"
+            )
+        return _sort(np.broadcast_to(demand, (n, *demand.shape[1:])), likelihood)
 
 
-def _sort(demand: Array) -> tuple[Array, Array]:
-    """Sort demands (m, K, n) to (m, n, K), and sum them up to (m, n, K + 1)."""
-    demand = np.sort(np.ascontiguousarray(demand.transpose(0, 2, 1)), axis=2)
-    return demand, np.pad(np.cumsum(demand, axis=2), ((0, 0), (0, 0), (1, 0)))
+def _sort(demand: Array, likelihood: Array | None) -> tuple[Array, Array, Array]:
+    """Sort demands (m, K, n) to (m, n, K), sum them up to (m, n, K + 1), and count them likewise.
+
+    A demand counts K times its likelihood (m, K), hence once if all are equally likely.
+    """
+    demand = np.ascontiguousarray(demand.transpose(0, 2, 1))
+    K = demand.shape[2]
+    if likelihood is None:
+        demand = np.sort(demand, axis=2)
+        return demand, _running(demand), np.arange(K + 1.0)[None, None]
+    order = np.argsort(demand, axis=2, kind="stable")
+    demand = np.take_along_axis(demand, order, axis=2)
+    counts = np.take_along_axis(np.broadcast_to(likelihood[:, None], demand.shape), order, axis=2)
+    shares = _running(counts)
+    total = shares[..., -1:]
+    # divided last, so that demands behind the last likely one find nothing left
+    return demand, _running(counts * (demand / total)) * K, shares / total * K
+
+
+def _running(values: Array) -> Array:
+    """Sum up along the last axis, from zero."""
+    return np.pad(np.cumsum(values, axis=2), ((0, 0), (0, 0), (1, 0)))
 
 
 def _numbers(name: str, value: npt.ArrayLike) -> Array:
