@@ -13,6 +13,8 @@ from dfl_solvers.oracle import Array
 _SHARES = 4
 # seconds below which a part is not worth cutting: to send one takes some tenths of a millisecond
 _LEAST = 0.0005
+# what is left of an earlier, longer time
+_FADING = 0.8
 # instance data whose times are kept
 _KEPT = 100_000
 
@@ -35,12 +37,12 @@ class Times:
     def learn(self, keys: list[int], seconds: float) -> None:
         """Remember how long instances took that were solved together.
 
-        What was slow may be so again, even if it was quick this time: half of it is kept.
+        What was slow may be so again, even if it was quick this time: it fades from time to time.
         """
         if len(self._seconds) > _KEPT:
             self._seconds.clear()
         for key in keys:
-            self._seconds[key] = max(seconds / len(keys), self._seconds.get(key, 0.0) / 2)
+            self._seconds[key] = max(seconds / len(keys), _FADING * self._seconds.get(key, 0.0))
 
 
 def keys_of(batch: Batch) -> list[int]:

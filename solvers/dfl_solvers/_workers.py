@@ -33,10 +33,13 @@ _ENVIRONMENT = {
 
 
 class _Answer(NamedTuple):
-    """A part of a batch, solved, and how long it took."""
+    """A part of a batch, solved, and how long it took; None for the first one of a process.
+
+    That one reads the oracle, loads compiled code and builds models, and says nothing of the rows.
+    """
 
     solution: Solution
-    seconds: float
+    seconds: float | None
 
 
 class _Failure(NamedTuple):
@@ -186,7 +189,8 @@ class _Work:
     def _take(self, rows: Array, answer: _Answer | _Failure) -> None:
         if isinstance(answer, _Answer):
             self._found.append((rows, answer.solution))
-            self._times.learn([self.keys[row] for row in rows], answer.seconds)
+            if answer.seconds is not None:
+                self._times.learn([self.keys[row] for row in rows], answer.seconds)
         elif self._failure is None or answer.row < self._failure.row:
             self._failure = answer
             # what comes before may fail as well, and would then be the one to name
@@ -230,14 +234,14 @@ def _follow(parent: int) -> None:
 def _solve(rows: Array, costs: Array, instance: dict[str, Array]) -> _Answer | _Failure:
     """Solve a part of a batch, or say which row raises first."""
     global _oracle
+    begun = None if _oracle is None else time.perf_counter()
     if _oracle is None:
         _oracle = pickle.loads(_content)  # noqa: S301  (our own bytes)
     oracle: Any = _oracle
-    begun = time.perf_counter()
     if len(costs) > 1:
         with contextlib.suppress(Exception):  # it is met again below
             solution: Solution = oracle.solve(costs, instance or None)
-            return _Answer(solution, time.perf_counter() - begun)
+            return _Answer(solution, _since(begun))
     alone = []
     for i, row in enumerate(rows.tolist()):
         try:
@@ -247,4 +251,8 @@ def _solve(rows: Array, costs: Array, instance: dict[str, Array]) -> _Answer | _
             if not isinstance(error, DFLError):
                 error.add_note("In a worker process:\n" + traceback.format_exc())
             return _Failure(row, error)
-    return _Answer(join(alone), time.perf_counter() - begun)
+    return _Answer(join(alone), _since(begun))
+
+
+def _since(begun: float | None) -> float | None:
+    return None if begun is None else time.perf_counter() - begun

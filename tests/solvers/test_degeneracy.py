@@ -491,3 +491,27 @@ def test_a_cache_in_between_changes_nothing() -> None:
         )
         np.testing.assert_array_equal(plain.distance, cached.distance)
         assert cached.exact.all()
+
+
+def test_a_basis_that_leads_nowhere_is_given_up(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oracle = LinearProgram(Program(np.ones((1, 4)), [2.0], [2.0], np.zeros(4), np.ones(4)))
+    costs = rng.normal(size=(5, 4))
+    expected = degeneracy_distance(TopK(4, 2), costs).distance
+    run, failures = general._run, []
+
+    def stuck_once(highs):
+        status = run(highs)
+        if len(failures) < 1:
+            failures.append(status)
+            return None
+        return status
+
+    monkeypatch.setattr(general, "_run", stuck_once)
+    ratios, _ = general.distance_to_edges(oracle.program(), costs)
+    np.testing.assert_allclose(ratios, expected)
+    assert failures
+    monkeypatch.setattr(general, "_run", lambda highs: None)
+    with pytest.raises(SolverError, match="instance 0: HiGHS found no best vertex"):
+        general.distance_to_edges(oracle.program(), costs)

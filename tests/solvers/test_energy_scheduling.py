@@ -299,6 +299,39 @@ def test_a_later_limit_is_not_worse(monkeypatch):
     assert (np.diff(objectives, axis=0) <= 1e-9).all()
 
 
+def test_easy_rows_take_nothing_from_the_time_of_a_hard_one(monkeypatch):
+    """The first search of a batch lasts a second here; a hard row has used its own nodes of it."""
+    oracle, costs = hard_problem(time_limit=9.0)
+    n = 8000
+    durations, latest = np.zeros((n, 40)), np.zeros((n, 40))
+    durations[:, 0], latest[:, 0] = 3, 48  # one task, which takes a node or two
+    durations[-1], latest[-1] = oracle.durations, oracle.latest
+    used = []
+
+    class Clock:
+        def __init__(self):
+            self.now = -1
+
+        def perf_counter(self):
+            self.now += 1
+            return self.now
+
+    def go_on(costs, day, row, deadline, solution):
+        used.append(clock.time.now + 9.0 - deadline)
+        solution.status[row] = Status.FEASIBLE
+
+    monkeypatch.setattr(clock, "_go_on", go_on)
+    for batch, instance in (
+        (costs[:1], None),
+        (np.repeat(costs[:1], n, axis=0), {"durations": durations, "latest": latest}),
+    ):
+        monkeypatch.setattr(clock, "time", Clock())
+        assert oracle.solve(batch, instance).status.tolist() == [0] * (len(batch) - 1) + [1]
+    alone, beside = used
+    assert alone == 1.0
+    assert 0.2 < beside < 0.6
+
+
 def test_the_clock_ends_with_the_proof(monkeypatch):
     """A search in slices comes to the same optimum as one in one piece."""
     monkeypatch.setattr(clock, "EASY_NODES", 2)

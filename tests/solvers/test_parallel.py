@@ -143,7 +143,7 @@ def test_times_go_with_the_data_of_an_instance():
     # what is new is as the others are
     np.testing.assert_allclose(times.expected(keys), [4, 4, 0.5, 0.5, 2.25, 2.25])
     times.learn(keys[:1], 0.0)
-    assert times.expected(keys)[0] == 2.0  # a day that was hard may be so again
+    assert 2.0 < times.expected(keys)[0] < 4.0  # a day that was hard may be so again
     assert len(set(keys_of(Batch(np.zeros((6, 3)), {})))) == 1
 
 

@@ -70,7 +70,8 @@ def search(
     solution = nothing(costs)
     limit = _NODE_LIMIT if time_limit is None else min(_NODE_LIMIT, EASY_NODES)
     begun = time.perf_counter()
-    found = solution.decisions, solution.objectives, solution.status
+    nodes = np.zeros(len(costs), np.int64)
+    found = solution.decisions, solution.objectives, solution.status, nodes
     run(branch_and_bound, len(costs), costs, which, *table, limit, *found, serial=HARD)
     status = solution.status
     hard = np.flatnonzero((status == Status.FEASIBLE) | (status == Status.FAILED))
@@ -81,10 +82,10 @@ def search(
             rows = hard[which[hard] == k]
             _general(days[k].hot, costs, rows, solution)
         return solution
-    # what each has used of its time so far, about
-    used = (time.perf_counter() - begun) / len(hard)
+    # what each has used of its time so far, about; the easy rows have had their part
+    used = (time.perf_counter() - begun) * nodes / nodes.sum()
     for row in hard.tolist():
-        deadline = time.perf_counter() + time_limit - used
+        deadline = time.perf_counter() + time_limit - used[row]
         _go_on(costs, days[which[row]], row, deadline, solution)
     return solution
 
@@ -95,7 +96,7 @@ def _go_on(costs: Array, day: Day, row: int, deadline: float, solution: Solution
     # the state of the search: all zero at first
     size, prices, starts = np.zeros(1), np.zeros((n, d)), np.zeros((n, d), np.int64)
     free, sums = np.zeros((m, r, d)), np.zeros((2, n + 1))
-    choices, position = np.zeros((2, n + 1), np.int64), np.zeros(2, np.int64)
+    choices, position = np.zeros((2, n + 1), np.int64), np.zeros(3, np.int64)
     schedule = np.zeros((2, n), np.int64)
     objective = solution.objectives[row : row + 1]
     nodes = 0

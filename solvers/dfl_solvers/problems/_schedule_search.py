@@ -83,8 +83,8 @@ def _explore(
     """Go on from a position for so many nodes; return the objective of the best schedule so far.
 
     Depth first over the tasks in the given order, each task's starts from the cheapest. Position is
-    the depth, below zero where all is explored, and whether that depth is being entered. The best
-    schedule is in ``at`` (starts) and ``on`` (machines).
+    the depth, below zero where all is explored, whether that depth is being entered, and the nodes
+    so far. The best schedule is in ``at`` (starts) and ``on`` (machines).
     """
     n_tasks, n_machines = len(order), len(slack)
     depth = position[0]
@@ -153,6 +153,7 @@ def _explore(
         entering = True
     position[0] = depth
     position[1] = entering
+    position[2] += nodes
     return best
 
 
@@ -190,6 +191,7 @@ def branch_and_bound(
     decisions: Array,
     objectives: Array,
     status: Array,
+    nodes: Array,
 ) -> None:
     """Solve each row for its day, up to a number of nodes."""
     _, n_all, n_resources = usage.shape
@@ -203,7 +205,7 @@ def branch_and_bound(
     machine = np.zeros(n_all + 1, np.int64)
     at = np.zeros(n_all, np.int64)
     on = np.zeros(n_all, np.int64)
-    position = np.zeros(2, np.int64)
+    position = np.zeros(3, np.int64)
     for row in range(lo, hi):
         k = day[row]
         order = orders[k, : n_tasks[k]]
@@ -218,7 +220,7 @@ def branch_and_bound(
         tolerance = 1e-13 * size
         best = np.inf
         spent[0] = 0.0
-        position[0], position[1] = 0, 1
+        position[0], position[1], position[2] = 0, 1, 0
         best = _explore(
             price, starts, n_starts, durations[k], usage[k], slack, order, free, spent, rest,
             choice, machine, position, at, on, best, tolerance, min(node_limit, EASY_NODES),
@@ -239,6 +241,7 @@ def branch_and_bound(
                     price, starts, n_starts, durations[k], usage[k], slack, order, free, spent,
                     rest, choice, machine, position, at, on, best, tolerance, node_limit,
                 )  # fmt: skip
+        nodes[row] = position[2]
         if best < np.inf:
             status[row] = _FEASIBLE if position[0] >= 0 else _OPTIMAL
             objectives[row] = _write(costs[row], order, durations[k], energy[k], at, decisions[row])
