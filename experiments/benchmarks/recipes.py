@@ -1,7 +1,7 @@
 """Run the recipes and write what they showed as tables in Markdown.
 
-Run ``python experiments/benchmarks/recipes.py docs/_generated/recipes.md``; ``energy`` reads or
-downloads its data.
+Run ``python experiments/benchmarks/recipes.py docs/_generated/recipes.md [RECIPE ...]``; tables of
+recipes that are not named stay. ``energy`` reads or downloads its data.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dfl_experiments import cli
 
 RECIPES = (
     "shortest-path",
+    "surrogates",
     "energy",
     "portfolio-sp500",
     "entropy-portfolio",
@@ -26,8 +27,9 @@ RECIPES = (
 def table(summary: Path) -> list[str]:
     """Turn a ``summary.csv`` into the lines of a table."""
     lines = [
-        "| problem | metric, % | method | mean [95 %] | minus least squares [95 %] |",
-        "|---|---|---|---|---|",
+        "| problem | metric, % | method | mean [95 %] | minus least squares [95 %] "
+        "| train, s | solves |",
+        "|---|---|---|---|---|---|---|",
     ]
     with open(summary, newline="") as file:
         for row in csv.DictReader(file):
@@ -36,27 +38,32 @@ def table(summary: Path) -> list[str]:
             if row["difference"]:
                 keys = ("difference", "difference_low", "difference_high")
                 gap = "{:+.2f} [{:+.2f}, {:+.2f}]".format(*(100 * float(row[k]) for k in keys))
+            seconds = f"{float(row['seconds']):.2f}" if row["seconds"] else ""
+            solves = f"{float(row['solves']):,.0f}" if row["solves"] else ""
             lines.append(
                 f"| {row['problem']} | {row['metric']} | {row['method']} | "
-                f"{mean:.2f} [{low:.2f}, {high:.2f}] | {gap} |"
+                f"{mean:.2f} [{low:.2f}, {high:.2f}] | {gap} | {seconds} | {solves} |"
             )
     return lines
 
 
-def main(target: Path) -> int:
-    """Run every recipe and write the tables; return the first exit code that is not 0."""
-    pages: list[str] = []
+def main(target: Path, names: list[str]) -> int:
+    """Run the recipes and write their tables; return the first exit code that is not 0."""
+    pages = {}
+    if target.exists() and names:
+        for page in target.read_text().split("### ")[1:]:
+            pages[page.partition("\n")[0]] = page.strip()
     with tempfile.TemporaryDirectory() as folder:
-        for name in RECIPES:
+        for name in names or RECIPES:
             out = Path(folder) / name
             code = cli.main(["run", name, "--out", str(out), "--quiet"])
             if code:
                 return code
-            pages += [f"### {name}", "", *table(out / "summary.csv"), ""]
+            pages[name] = "\n".join([name, "", *table(out / "summary.csv")])
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text("\n".join(pages))
+    target.write_text("\n\n".join(f"### {pages[name]}" for name in RECIPES if name in pages) + "\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import pickle
 import re
@@ -234,9 +235,19 @@ def _follow(parent: int) -> None:
 def _solve(rows: Array, costs: Array, instance: dict[str, Array]) -> _Answer | _Failure:
     """Solve a part of a batch, or say which row raises first."""
     global _oracle
-    begun = None if _oracle is None else time.perf_counter()
     if _oracle is None:
         _oracle = pickle.loads(_content)  # noqa: S301  (our own bytes)
+        try:
+            return _solve_all(rows, costs, instance, None)
+        finally:
+            # loky collects garbage every second, and need not look at all that is loaded by now
+            gc.freeze()
+    return _solve_all(rows, costs, instance, time.perf_counter())
+
+
+def _solve_all(
+    rows: Array, costs: Array, instance: dict[str, Array], begun: float | None
+) -> _Answer | _Failure:
     oracle: Any = _oracle
     if len(costs) > 1:
         with contextlib.suppress(Exception):  # it is met again below

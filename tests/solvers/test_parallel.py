@@ -177,6 +177,20 @@ def test_two_processes_of_one_thread_that_stay(parallel):
     np.testing.assert_array_equal(parallel.solve(batch([THREADS] * 6)).decisions[:, :2], 1)
 
 
+def test_garbage_collection_leaves_out_what_is_loaded_once():
+    """Else each process would stop for a tenth of a second or two, every second."""
+
+    def frozen(c):
+        import gc
+
+        return np.array([float(os.getpid()), float(gc.get_freeze_count()), 0.0])
+
+    oracle = Parallel(FromCallable(frozen, 3))
+    found = np.concatenate([oracle.solve(np.ones((8, 3))).decisions for _ in range(3)])
+    for pid in np.unique(found[:, 0]):
+        assert found[found[:, 0] == pid, 1].max() > 10_000
+
+
 def test_a_single_instance_and_one_job_stay_here(serial, parallel):
     alone = Parallel(serial, n_jobs=1)
     for found in (parallel.solve(batch([WHO])), alone.solve(batch([WHO, WHO]))):
@@ -409,6 +423,7 @@ def test_the_processes_end_with_their_parent_within_a_solve(tmp_path, how):
             env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             stderr=said,
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     try:
         _wait_for(2, folder)
@@ -425,8 +440,16 @@ def test_the_processes_end_with_their_parent_within_a_solve(tmp_path, how):
         run.wait()
 
 
+@pytest.fixture
+def hear_interrupts():
+    """Undo what a shell does to what it runs in the background: ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to a thread here")
-def test_an_interrupted_notebook_goes_on(tmp_path):
+def test_an_interrupted_notebook_goes_on(tmp_path, hear_interrupts):
     def endless(c):
         while c[0] == SLEEP:
             (tmp_path / str(os.getpid())).write_text(str(time.time()))
