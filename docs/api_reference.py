@@ -28,9 +28,16 @@ API: dict[str, dict[str, list[str]]] = {
     "dfl.losses": {
         "By name": ["make_loss", "available", "imitating"],
         "Errors of the costs": ["SquaredLoss", "AbsoluteLoss", "HuberLoss"],
+        "Direction of the costs": ["CosineLoss", "WeightedDirectionLoss"],
         "SPO+": ["SPOPlusLoss", "RelaxedSPOPlusLoss", "SmoothedSPOPlusLoss"],
         "Fenchel-Young": ["PerturbedFenchelYoungLoss", "RegularizedFenchelYoungLoss"],
-        "Regret under noise": ["ScoreFunctionLoss", "PerturbedRegretLoss", "IMLELoss"],
+        "Good decisions": ["StructuredSVMLoss", "ConeAlignedLoss"],
+        "Regret under noise": [
+            "ScoreFunctionLoss",
+            "PerturbedRegretLoss",
+            "IMLELoss",
+            "AdaptiveIMLELoss",
+        ],
         "Regret through a solver": ["BlackBoxLoss", "IdentityLoss", "SmoothRegretLoss"],
         "Directional gradients": ["PerturbationGradientLoss"],
         "Against a pool of decisions": [
@@ -42,6 +49,7 @@ API: dict[str, dict[str, list[str]]] = {
         ],
         "Of policies": ["WeightedLikelihoodLoss", "PreferenceLoss"],
         "Together": ["WeightedSumLoss"],
+        "Labels": ["mix_with_neighbors"],
         "Base": ["AbstractLoss", "AbstractPoolLoss", "Target"],
     },
     "dfl.layers": {
@@ -208,6 +216,22 @@ API: dict[str, dict[str, list[str]]] = {
             "SurvivorsDisplay",
             "UncertaintyMapDisplay",
         ],
+    },
+    "dfl.rl.envs": {
+        "Simulators": [
+            "RubiksCube",
+            "SequentialKnapsack",
+            "TabularModel",
+            "two_step_model",
+            "random_model",
+        ],
+        "Episodes": ["play"],
+        "Your own simulator": ["BatchedModel", "repeat_rows", "gather_rows", "where_rows"],
+    },
+    "dfl.rl.smc": {
+        "Search": ["smc_search", "SearchResult", "uniform_network"],
+        "Resampling": ["effective_sample_size", "multinomial", "systematic"],
+        "Exact steps": ["expectation_step", "maximization_step", "search_limit"],
     },
     "dfl.exceptions": {
         "Exceptions": [

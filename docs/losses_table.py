@@ -41,6 +41,8 @@ def of_the_oracle(needs: frozenset[str]) -> str:
         return "it has none"
     if "derivative" in needs:
         return "smooth decisions (`vector_jacobian_product`)"
+    if "variables" in needs:
+        return "an objective that is c.w alone, a matrix form (`program`) of the decision itself"
     if "program" in needs:
         return "a matrix form (`program`)"
     return "an objective that is c.w alone" if "linear" in needs else "nothing but `solve`"

@@ -1,12 +1,16 @@
 """Surrogates of regret, behind one signature: ``loss(output, target)``."""
 
 from dfl.losses.absolute import AbsoluteLoss as AbsoluteLoss
+from dfl.losses.adaptive_imle import AdaptiveIMLELoss as AdaptiveIMLELoss
 from dfl.losses.base import AbstractLoss as AbstractLoss
 from dfl.losses.black_box import BlackBoxLoss as BlackBoxLoss
+from dfl.losses.cone_aligned import ConeAlignedLoss as ConeAlignedLoss
 from dfl.losses.contrastive_map import ContrastiveMAPLoss as ContrastiveMAPLoss
+from dfl.losses.cosine import CosineLoss as CosineLoss
 from dfl.losses.huber import HuberLoss as HuberLoss
 from dfl.losses.identity import IdentityLoss as IdentityLoss
 from dfl.losses.imle import IMLELoss as IMLELoss
+from dfl.losses.neighbors import mix_with_neighbors as mix_with_neighbors
 from dfl.losses.noise_contrastive import NoiseContrastiveLoss as NoiseContrastiveLoss
 from dfl.losses.perturbation_gradient import PerturbationGradientLoss as PerturbationGradientLoss
 from dfl.losses.perturbed_fenchel_young import (
@@ -30,7 +34,9 @@ from dfl.losses.smooth_regret import SmoothRegretLoss as SmoothRegretLoss
 from dfl.losses.smoothed_spo_plus import SmoothedSPOPlusLoss as SmoothedSPOPlusLoss
 from dfl.losses.spo_plus import SPOPlusLoss as SPOPlusLoss
 from dfl.losses.squared import SquaredLoss as SquaredLoss
+from dfl.losses.structured_svm import StructuredSVMLoss as StructuredSVMLoss
 from dfl.losses.target import Target as Target
+from dfl.losses.weighted_direction import WeightedDirectionLoss as WeightedDirectionLoss
 from dfl.losses.weighted_likelihood import WeightedLikelihoodLoss as WeightedLikelihoodLoss
 from dfl.losses.weighted_sum import WeightedSumLoss as WeightedSumLoss
 
@@ -38,8 +44,11 @@ __all__ = [
     "AbsoluteLoss",
     "AbstractLoss",
     "AbstractPoolLoss",
+    "AdaptiveIMLELoss",
     "BlackBoxLoss",
+    "ConeAlignedLoss",
     "ContrastiveMAPLoss",
+    "CosineLoss",
     "HuberLoss",
     "IMLELoss",
     "IdentityLoss",
@@ -58,10 +67,13 @@ __all__ = [
     "SmoothRegretLoss",
     "SmoothedSPOPlusLoss",
     "SquaredLoss",
+    "StructuredSVMLoss",
     "Target",
+    "WeightedDirectionLoss",
     "WeightedLikelihoodLoss",
     "WeightedSumLoss",
     "available",
     "imitating",
     "make_loss",
+    "mix_with_neighbors",
 ]

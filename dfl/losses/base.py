@@ -24,10 +24,10 @@ class AbstractLoss(nn.Module, ABC):
 
     A leaf writes ``per_sample`` and declares in ``requires`` what it needs of the target
     (``"costs"``, ``"decisions"``, ``"objectives"``) and of the oracle (``"program"``: a matrix
-    form; ``"linear"``: an objective that is ``c.w`` and nothing else; ``"derivative"``: decisions
-    that vary smoothly). A pair of loss and oracle
-    that cannot work is refused at construction. The loss of a policy requires ``"samples"`` alone:
-    its target is a ``WeightedSamples``, and it holds no oracle.
+    form; ``"variables"``: one whose variables are the decision itself; ``"linear"``: an objective
+    that is ``c.w`` and nothing else; ``"derivative"``: decisions that vary smoothly). A pair of
+    loss and oracle that cannot work is refused at construction. The loss of a policy requires
+    ``"samples"`` alone: its target is a ``WeightedSamples``, and it holds no oracle.
 
     Parameters
     ----------
@@ -82,6 +82,12 @@ class AbstractLoss(nn.Module, ABC):
             raise UnsupportedError(
                 f"{name} does not go with {problem}: it needs an objective that is c.w alone, and "
                 "this one has a part of its own"
+            )
+        program: Any = getattr(held, "program", None)
+        if "variables" in self.requires and not program().identity:
+            raise UnsupportedError(
+                f"{name} does not go with {problem}: it needs a matrix form whose variables are "
+                "the decision, and this one maps its variables to it (decision_map)"
             )
         self.oracle = held
 

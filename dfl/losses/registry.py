@@ -9,9 +9,12 @@ from typing import Any
 
 from dfl.exceptions import InvalidInputError
 from dfl.losses.absolute import AbsoluteLoss
+from dfl.losses.adaptive_imle import AdaptiveIMLELoss
 from dfl.losses.base import AbstractLoss
 from dfl.losses.black_box import BlackBoxLoss
+from dfl.losses.cone_aligned import ConeAlignedLoss
 from dfl.losses.contrastive_map import ContrastiveMAPLoss
+from dfl.losses.cosine import CosineLoss
 from dfl.losses.huber import HuberLoss
 from dfl.losses.identity import IdentityLoss
 from dfl.losses.imle import IMLELoss
@@ -30,13 +33,18 @@ from dfl.losses.smooth_regret import SmoothRegretLoss
 from dfl.losses.smoothed_spo_plus import SmoothedSPOPlusLoss
 from dfl.losses.spo_plus import SPOPlusLoss
 from dfl.losses.squared import SquaredLoss
+from dfl.losses.structured_svm import StructuredSVMLoss
+from dfl.losses.weighted_direction import WeightedDirectionLoss
 from dfl.losses.weighted_likelihood import WeightedLikelihoodLoss
 from dfl_solvers.oracle import Oracle
 
 LOSSES: dict[str, type[AbstractLoss]] = {
     "absolute": AbsoluteLoss,
+    "adaptive-imle": AdaptiveIMLELoss,
     "black-box": BlackBoxLoss,
+    "cave": ConeAlignedLoss,
     "contrastive-map": ContrastiveMAPLoss,
+    "cosine": CosineLoss,
     "huber": HuberLoss,
     "identity": IdentityLoss,
     "imle": IMLELoss,
@@ -55,6 +63,8 @@ LOSSES: dict[str, type[AbstractLoss]] = {
     "smoothed-spo+": SmoothedSPOPlusLoss,
     "spo+": SPOPlusLoss,
     "squared": SquaredLoss,
+    "structured-svm": StructuredSVMLoss,
+    "weighted-direction": WeightedDirectionLoss,
     "weighted-likelihood": WeightedLikelihoodLoss,
 }
 

@@ -101,13 +101,19 @@ class Target:
             return None
         return torch.from_numpy(self.instance["mask"])
 
+    def sum(self, values: Tensor) -> Tensor:
+        """Return the sum (n,) of values (n, d) over the coordinates that are not padding."""
+        mask = self.mask()
+        if mask is None:
+            return values.sum(-1)
+        return torch.where(mask.to(values.device), values, torch.zeros_like(values)).sum(-1)
+
     def mean(self, values: Tensor) -> Tensor:
         """Return the mean (n,) of values (n, d) over the coordinates that are not padding."""
         mask = self.mask()
         if mask is None:
             return values.mean(-1)
-        mask = mask.to(values.device)
-        return torch.where(mask, values, torch.zeros_like(values)).sum(-1) / mask.sum(-1)
+        return self.sum(values) / mask.to(values.device).sum(-1)
 
     def _map(
         self, change: Callable[[Tensor], Tensor], instance: Mapping[str, Any] | None

@@ -117,6 +117,7 @@ class Run:
         tensors["torch_generator"] = torch.get_rng_state()
         if self._device.type == "cuda":
             tensors["cuda_generator"] = torch.cuda.get_rng_state(self._device)
+        tensors |= {f"loss.{k}": v for k, v in self.loss.state_dict().items()}
         if self.loss.generator is not None:
             tensors["loss_generator"] = self.loss.generator.get_state()
         values |= {
@@ -145,6 +146,7 @@ class Run:
         torch.set_rng_state(tensors["torch_generator"])
         if self._device.type == "cuda" and "cuda_generator" in tensors:
             torch.cuda.set_rng_state(tensors["cuda_generator"], self._device)
+        self.loss.load_state_dict(part("loss."))
         if self.loss.generator is not None:
             self.loss.generator.set_state(tensors["loss_generator"])
         self.history = values["history"]

@@ -55,47 +55,55 @@ NAMES = [name for name in available() if "samples" not in LOSSES[name].requires]
 # a pool that grows by the decisions of the predictions makes no function of the output
 POOLED = {"contrastive-map", "nce", "ranking-listwise", "ranking-pairwise", "ranking-pointwise"}
 STILL: dict[str, dict[str, Any]] = {name: {"solve_ratio": 0.0} for name in POOLED}
+# what the loss aims at inside the cone is fixed in its gradient; on the cone it needs not be
+STILL["cave"] = {"inner_ratio": 0.0}
 
 # noise is drawn for the batch, so that no row has that of a batch of one
-SAMPLED = {"imle", "perturbed-fenchel-young", "perturbed-regret", "score-function"}
+SAMPLED = {
+    "adaptive-imle", "imle", "perturbed-fenchel-young", "perturbed-regret", "score-function",
+}  # fmt: skip
 # what autograd gives is the derivative of the value
 TRUE_GRADIENT = {
-    "absolute", "contrastive-map", "huber", "nce", "perturbation-gradient",
+    "absolute", "cave", "contrastive-map", "cosine", "huber", "nce", "perturbation-gradient",
     "perturbed-fenchel-young", "ranking-listwise", "ranking-pairwise", "ranking-pointwise",
     "regularized-fenchel-young", "relaxed-spo+", "smooth-regret", "smoothed-spo+", "spo+",
-    "squared",
+    "squared", "structured-svm", "weighted-direction",
 }  # fmt: skip
-CONVEX = TRUE_GRADIENT - {"perturbation-gradient", "smooth-regret"}
+CONVEX = TRUE_GRADIENT - {"cave", "cosine", "perturbation-gradient", "smooth-regret"}
 ZERO_AT_THE_TRUTH = {
-    "absolute", "black-box", "contrastive-map", "huber", "identity", "ranking-pairwise",
+    "absolute", "black-box", "contrastive-map", "cosine", "huber", "identity", "ranking-pairwise",
     "ranking-pointwise", "relaxed-spo+", "smooth-regret", "spo+", "squared",
 }  # fmt: skip
 NEVER_NEGATIVE = ZERO_AT_THE_TRUTH | {
-    "imle", "perturbed-fenchel-young", "perturbed-regret", "ranking-listwise",
-    "regularized-fenchel-young", "score-function",
+    "adaptive-imle", "cave", "imle", "perturbed-fenchel-young", "perturbed-regret",
+    "ranking-listwise", "regularized-fenchel-young", "score-function", "structured-svm",
+    "weighted-direction",
 }  # fmt: skip
 BOUNDS_REGRET = {"spo+"}
 IS_REGRET = {"black-box", "identity", "smooth-regret"}
-# how losses scale if costs do, and the parameter that then has to scale too
+# how losses scale if costs do, and the parameter that then has to scale too; the weighted direction
+# has predictions without a unit and does not scale with both
 DEGREE = {
-    "absolute": 1, "black-box": 1, "contrastive-map": 1, "huber": 2, "identity": 1, "imle": 1,
+    "absolute": 1, "adaptive-imle": 1, "black-box": 1, "cave": 0, "contrastive-map": 1,
+    "cosine": 0, "huber": 2, "identity": 1, "imle": 1,
     "nce": 1, "perturbation-gradient": 1, "perturbed-fenchel-young": 1, "perturbed-regret": 1,
     "ranking-listwise": 0, "ranking-pairwise": 1, "ranking-pointwise": 2,
     "regularized-fenchel-young": 1, "relaxed-spo+": 1, "score-function": 1, "smooth-regret": 1,
-    "smoothed-spo+": 1, "spo+": 1, "squared": 2,
+    "smoothed-spo+": 1, "spo+": 1, "squared": 2, "structured-svm": 1,
 }  # fmt: skip
 UNIT = {
-    "huber": "delta", "imle": "sigma", "perturbed-fenchel-young": "sigma",
+    "adaptive-imle": "sigma", "huber": "delta", "imle": "sigma", "perturbed-fenchel-young": "sigma",
     "perturbed-regret": "sigma", "ranking-listwise": "temperature",
     "regularized-fenchel-young": "strength", "score-function": "sigma",
-    "smoothed-spo+": "strength",
+    "smoothed-spo+": "strength", "structured-svm": "margin",
 }  # fmt: skip
 # decisions a row of which a batch asks in its one oracle call; the others are found in several
 SOLVES = {
-    "absolute": 0, "black-box": 1, "contrastive-map": 1, "huber": 0, "identity": 1, "imle": 10,
+    "absolute": 0, "adaptive-imle": 10, "black-box": 1, "cave": 0, "contrastive-map": 1,
+    "cosine": 0, "huber": 0, "identity": 1, "imle": 10,
     "nce": 1, "perturbation-gradient": 2, "perturbed-fenchel-young": 1, "perturbed-regret": 10,
     "ranking-listwise": 1, "ranking-pairwise": 1, "ranking-pointwise": 1, "score-function": 10,
-    "smooth-regret": 1, "spo+": 1, "squared": 0,
+    "smooth-regret": 1, "spo+": 1, "squared": 0, "structured-svm": 1, "weighted-direction": 0,
 }  # fmt: skip
 
 
@@ -141,7 +149,11 @@ def test_what_a_loss_requires_decides_what_it_refuses() -> None:
             lacks_derivative = "derivative" in needs and not hasattr(
                 oracle, "vector_jacobian_product"
             )
-            assert fits(name, key) != (lacks_program or lacks_linear or lacks_derivative)
+            lacks_variables = (
+                "variables" in needs and not lacks_program and not oracle.program().identity
+            )
+            lacks = lacks_program or lacks_linear or lacks_derivative or lacks_variables
+            assert fits(name, key) != lacks
 
 
 @pairs()

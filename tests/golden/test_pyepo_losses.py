@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from dfl import Target, make_loss
+from dfl.losses import mix_with_neighbors
 from dfl.montecarlo import SumOfGamma
 from dfl_solvers import GridShortestPath, Knapsack, Maximize, Oracle
 
@@ -220,3 +221,70 @@ def test_regularized_losses_are_those_of_pyepo(peer: SimpleNamespace) -> None:
     # plain Frank-Wolfe, which theirs is, converges slowly
     np.testing.assert_allclose(found.detach(), expected.detach(), atol=1e-3)
     np.testing.assert_allclose(ours.grad, other.grad, atol=1e-2)
+
+
+def test_adaptive_implicit_mle_is_that_of_pyepo_with_the_same_noise(peer: SimpleNamespace) -> None:
+    sigma, k, seed = 0.5, 4, 7
+    ours, other = (peer.output.clone().requires_grad_() for _ in range(2))
+    loss = make_loss("adaptive-imle", peer.oracle, {"sigma": sigma, "n_samples": k})
+    loss.generator.manual_seed(seed)
+    found = loss(ours, Target(costs=peer.costs), reduction="none")
+    found.sum().backward()
+    noise = SumOfGamma(kappa=5.0).draw(
+        (N, k, peer.costs.shape[1]), peer.costs, torch.Generator().manual_seed(seed)
+    )
+    # ours subtracts the noise from costs, as the paper does: it adds it to values
+    drawn = SimpleNamespace(sample=lambda **_: -peer.sign * noise)
+    theirs = regret_of("adaptiveImplicitMLE", n_samples=k, sigma=sigma, distribution=drawn)
+    expected = theirs(peer, other)
+    expected.sum().backward()
+    np.testing.assert_allclose(found.detach(), expected.detach(), atol=1e-6)
+    np.testing.assert_allclose(ours.grad, other.grad, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("part", ["projection", "heuristic"])
+def test_cone_aligned_is_that_of_pyepo(peer: SimpleNamespace, part: str) -> None:
+    pytest.importorskip("clarabel")
+    projects = part == "projection"
+    ratio = 0.0 if projects else 0.2
+    ours, other = (peer.output.clone().requires_grad_() for _ in range(2))
+    parameters = {"inner_ratio": ratio, "solve_ratio": float(projects)}
+    loss = make_loss("cave", peer.oracle, parameters)
+    found = loss(ours, Target(decisions=peer.decisions), reduction="none")
+    found.sum().backward()
+    cones = constraints(peer)
+    theirs = peer.func.coneAlignedCosine(
+        peer.model, max_iter=200, solve_ratio=float(projects), inner_ratio=0.2, reduction="none"
+    )
+    expected = theirs(other, cones)
+    expected.sum().backward()
+    # theirs projects by an interior-point method and rounds to single precision
+    near = {"rtol": 1e-4, "atol": 1e-5 if projects else 1e-9}
+    np.testing.assert_allclose(found.detach(), expected.detach(), **near)
+    np.testing.assert_allclose(ours.grad, other.grad, **near)
+
+
+def constraints(peer: SimpleNamespace) -> torch.Tensor:
+    """Return normals of their tight constraints, (N, m, d), filled up with zeros."""
+    from pyepo.data.dataset import optDatasetConstrs
+
+    data = optDatasetConstrs(peer.model, np.zeros((N, 1)), peer.costs.numpy())
+    return torch.nn.utils.rnn.pad_sequence(data.ctrs, batch_first=True)
+
+
+def test_mixtures_with_neighbors_are_those_of_pyepo(peer: SimpleNamespace) -> None:
+    from pyepo.data.dataset import optDatasetKNN
+
+    X = np.random.default_rng(3).normal(size=(N, 4))
+    rows, mixed = mix_with_neighbors(X, peer.costs.numpy(), n_neighbors=5, weight=0.3)
+    theirs = optDatasetKNN(peer.model, X, peer.costs.numpy(), k=5, weight=0.3)
+    solution = peer.oracle.solve(mixed)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return values.reshape(N, 5, -1).mean(1)
+
+    np.testing.assert_array_equal(rows, np.repeat(np.arange(N), 5))
+    # theirs are in single precision
+    np.testing.assert_allclose(mean(mixed), theirs.costs, atol=1e-5)
+    np.testing.assert_allclose(mean(solution.decisions), theirs.sols, atol=1e-5)
+    np.testing.assert_allclose(mean(solution.objectives), theirs.objs, atol=1e-5)

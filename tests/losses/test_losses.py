@@ -156,7 +156,7 @@ def test_errors_name_what_is_wrong() -> None:
     with pytest.raises(InvalidInputError, match="got oracle=None"):
         make_loss("spo+", None)  # type: ignore[arg-type]
     loss = make_loss("spo+", Box())
-    with pytest.raises(InvalidInputError, match=r"needs costs, .*: 'contrastive-map', .*'nce'"):
+    with pytest.raises(InvalidInputError, match=r"needs costs, .*: 'cave', .*'nce'"):
         loss(torch.zeros(1, 2), Target(decisions=torch.zeros(1, 2)))
     with pytest.raises(InvalidInputError, match=r"needs decisions, .* pass costs or decisions"):
         make_loss("nce", Box())(torch.zeros(1, 2), Target(objectives=torch.zeros(1)))

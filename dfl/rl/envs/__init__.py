@@ -1,0 +1,25 @@
+"""Simulators as pure functions on batches of states: for search, and with exact answers."""
+
+from dfl.rl.envs.cube import RubiksCube as RubiksCube
+from dfl.rl.envs.knapsack import SequentialKnapsack as SequentialKnapsack
+from dfl.rl.envs.model import BatchedModel as BatchedModel
+from dfl.rl.envs.model import gather_rows as gather_rows
+from dfl.rl.envs.model import repeat_rows as repeat_rows
+from dfl.rl.envs.model import where_rows as where_rows
+from dfl.rl.envs.play import play as play
+from dfl.rl.envs.tabular import TabularModel as TabularModel
+from dfl.rl.envs.tabular import random_model as random_model
+from dfl.rl.envs.tabular import two_step_model as two_step_model
+
+__all__ = [
+    "BatchedModel",
+    "RubiksCube",
+    "SequentialKnapsack",
+    "TabularModel",
+    "gather_rows",
+    "play",
+    "random_model",
+    "repeat_rows",
+    "two_step_model",
+    "where_rows",
+]

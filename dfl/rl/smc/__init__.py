@@ -1,0 +1,23 @@
+"""Sequential Monte Carlo search in a model, and the exact steps that it stands for."""
+
+from dfl.rl.smc.exact import expectation_step as expectation_step
+from dfl.rl.smc.exact import maximization_step as maximization_step
+from dfl.rl.smc.exact import search_limit as search_limit
+from dfl.rl.smc.network import uniform_network as uniform_network
+from dfl.rl.smc.resampling import effective_sample_size as effective_sample_size
+from dfl.rl.smc.resampling import multinomial as multinomial
+from dfl.rl.smc.resampling import systematic as systematic
+from dfl.rl.smc.search import SearchResult as SearchResult
+from dfl.rl.smc.search import smc_search as smc_search
+
+__all__ = [
+    "SearchResult",
+    "effective_sample_size",
+    "expectation_step",
+    "maximization_step",
+    "multinomial",
+    "search_limit",
+    "smc_search",
+    "systematic",
+    "uniform_network",
+]
