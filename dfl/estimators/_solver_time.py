@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, final
 
 from dfl.exceptions import InvalidInputError
@@ -139,7 +140,9 @@ class Forecast:
                 self._say(seconds / solved, n - done, few)
         if found is None:
             return loss.complete(target)
-        return found.join(loss.complete(target.rows(slice(done, None))))
+        whole = found.join(loss.complete(target.rows(slice(done, None))))
+        # a pool is that of all rows, not of the first few
+        return loss.complete(replace(whole, pool=target.pool))
 
     def judge(self, target: Target) -> None:
         """Say it, if need be, of a loss that needs no labels; after those that validate."""

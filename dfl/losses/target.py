@@ -62,7 +62,10 @@ class Target:
         return self._map(lambda part: part[index], instance)
 
     def join(self, other: Target) -> Target:
-        """Return the target of these instances and then those of another, with the same parts."""
+        """Return the target of these instances and then those of another, with the same parts.
+
+        The pool stays this one's: ``complete`` finds that of all instances where there is none.
+        """
 
         def both(one: Any, two: Any) -> Any:
             if one is None:
