@@ -335,8 +335,10 @@ def test_labels_solved_few_by_few_are_those_solved_at_once(monkeypatch) -> None:
 
 def test_a_pool_is_that_of_all_labels_however_they_were_solved() -> None:
     # with a limit nothing is announced, and labels are solved at once
-    at_once = make(loss="ranking-listwise", max_solver_seconds=1e6).fit(X[:60], C[:60])
-    pieces = make(loss="ranking-listwise").fit(X[:60], C[:60])
+    at_once = make(early_stopping=False, loss="ranking-listwise", max_solver_seconds=1e6).fit(
+        X[:60], C[:60]
+    )
+    pieces = make(early_stopping=False, loss="ranking-listwise").fit(X[:60], C[:60])
     np.testing.assert_array_equal(pieces.coef_, at_once.coef_)
 
 
