@@ -280,6 +280,7 @@ API: dict[str, dict[str, list[str]]] = {
             "PoolCounts",
             "WithBackend",
             "minimizing",
+            "solving",
         ],
         "Files": ["save_oracle", "load_oracle", "oracle_to_dict", "oracle_from_dict"],
         "Ties": ["degeneracy_distance", "Degeneracy", "all_optima"],

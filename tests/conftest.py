@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,10 @@ import pytest
 # taken at once, since tests change the working folder
 _DATA = os.environ.get("DFL_DATA")
 _FOLDER = Path(_DATA).resolve() if _DATA else None
+
+# a shell lets what it runs in the background ignore Ctrl-C, which tests send and children inherit
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -73,13 +73,13 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
 
 def test_the_names_of_losses_and_recipes_are_documented() -> None:
     from dfl.losses import available
-    from dfl_experiments import config
+    from dfl_experiments import config_file
 
     choice = (ROOT / "docs" / "how_to_choose.md").read_text()
     for loss in available():
         assert f'`"{loss}"`' in choice
     pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    for recipe in config.recipes():
+    for recipe in config_file.recipes():
         assert f"dfl run {recipe}" in pages or f"make {recipe}" in pages
 
 

@@ -23,6 +23,16 @@ def legacy_generator(random_state: Any) -> np.random.RandomState:
         ) from error
 
 
+def generator(random_state: Any) -> np.random.Generator:
+    """Return NumPy's generator of a seed."""
+    try:
+        return np.random.default_rng(random_state)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"got random_state={random_state!r}, expected an int, a Generator or None"
+        ) from error
+
+
 def check_sizes(sizes: dict[str, Any], noise: float) -> None:
     """Refuse sizes below one and noise below zero, by name."""
     for name, value in sizes.items():

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from dfl.datasets._files import download, locate
 from dfl.exceptions import InvalidInputError
 
 
@@ -25,8 +26,7 @@ def locate_table(
     Parameters
     ----------
     name : str
-        Of the compressed file ``NAME.csv.gz``, within the folder that ``DFL_DATA`` names, or within
-        the cache folder.
+        Of the compressed file ``NAME.csv.gz``; see ``locate``.
     sha256 : str
         Hash of the text. What is joined from other files than it should be has another one.
     sources : sequence of str
@@ -42,65 +42,38 @@ def locate_table(
         If the file is missing, damaged or tampered with, or its parts cannot be downloaded or are
         no longer what they were.
     """
-    folder = os.environ.get("DFL_DATA")
-    if folder:
-        path = Path(folder) / name
-        if not path.is_file():
-            raise InvalidInputError(
-                f"DFL_DATA names the folder {folder}, which has no file {name}; "
-                "put it there, or unset DFL_DATA to download it"
-            )
-        return _read(path, sha256, "restore the original file")
-    import pooch
 
-    path = (Path(data_home) if data_home is not None else Path(pooch.os_cache("dfl"))) / name
-    if path.is_file():
-        return _read(path, sha256, "delete it, and it is downloaded again")
-    if not download_if_missing:
-        raise InvalidInputError(f"{path} does not exist, and download_if_missing is False")
-    text = join(_download(name, sources))
-    content = text.encode()
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise InvalidInputError(
-            f"{name}: the files it is joined from have changed: got SHA-256 {found} of the joined "
-            f"table, expected {sha256}; nothing was kept"
-        )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        partial.write_bytes(gzip.compress(content, mtime=0))
-        partial.replace(path)
-    except OSError as error:
-        raise InvalidInputError(f"{path} cannot be written: {error.strerror or error}") from error
-    return text
+    def fetch(path: Path) -> None:
+        content = join(_download(name, sources)).encode()
+        found = hashlib.sha256(content).hexdigest()
+        if found != sha256:
+            raise InvalidInputError(
+                f"{name}: the files it is joined from have changed: got SHA-256 {found} of the "
+                f"joined table, expected {sha256}; nothing was kept"
+            )
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+            partial.write_bytes(gzip.compress(content, mtime=0))
+            partial.replace(path)
+        except OSError as error:
+            reason = error.strerror or error
+            raise InvalidInputError(f"{path} cannot be written: {reason}") from error
+
+    path = locate(name, fetch, sha256, data_home, download_if_missing, gzip.decompress)
+    return gzip.decompress(path.read_bytes()).decode("utf-8")
 
 
 def _download(name: str, sources: Sequence[str]) -> list[str]:
-    import pooch
-
     texts = []
     with tempfile.TemporaryDirectory() as folder:
         for number, url in enumerate(sources):
+            path = Path(folder) / str(number)
+            failure = f"{name}: {url} cannot be downloaded"
+            # no hash of its own: that of the joined table covers what is used of it
+            download(url, failure, path, None)
             try:
-                # no hash of its own: that of the joined table covers what is used of it
-                path = pooch.retrieve(url, known_hash=None, fname=str(number), path=folder)
-                texts.append(Path(path).read_bytes().decode("utf-8"))
-            except (OSError, ValueError) as error:
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                raise InvalidInputError(f"{name}: {url} cannot be downloaded: {reason}") from error
+                texts.append(path.read_bytes().decode("utf-8"))
+            except UnicodeDecodeError as error:
+                raise InvalidInputError(f"{failure}: {error}") from error
     return texts
-
-
-def _read(path: Path, sha256: str, remedy: str) -> str:
-    try:
-        content = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError, ValueError) as error:
-        raise InvalidInputError(f"{path} cannot be read: {error}; {remedy}") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise InvalidInputError(
-            f"{path} is damaged or was changed: got SHA-256 {found} of its text, expected "
-            f"{sha256}; {remedy}"
-        )
-    return content.decode("utf-8")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from dfl.datasets._draws import bundle, check_sizes
+from dfl.datasets._draws import bundle, check_sizes, generator
 from dfl.exceptions import InvalidInputError
 from dfl_solvers import EntropyBall
 
@@ -47,7 +47,7 @@ def make_entropy_portfolio(
     Raises
     ------
     InvalidInputError
-        If a size is below one, or the noise not between 0 and 1.
+        If a size is below one, the noise not between 0 and 1, or the random state none.
 
     Notes
     -----
@@ -70,7 +70,7 @@ def make_entropy_portfolio(
     check_sizes({**sizes, "n_assets": n_assets}, noise)
     if noise > 1:
         raise InvalidInputError(f"got noise={noise}, expected at most 1")
-    rng = np.random.default_rng(random_state)
+    rng = generator(random_state)
     B = rng.integers(2, size=(n_assets, n_features))
     X = rng.normal(size=(n_samples, n_features))
     mean = (1 + X @ B.T / np.sqrt(n_features)) ** degree + 1

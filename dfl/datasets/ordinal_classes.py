@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import Bunch
 
-from dfl.datasets._draws import bundle, check_sizes
+from dfl.datasets._draws import bundle, check_sizes, generator
 from dfl.exceptions import InvalidInputError
 from dfl_solvers import Simplex
 from dfl_solvers.oracle import Array
@@ -46,7 +46,7 @@ def make_ordinal_classes(
     Raises
     ------
     InvalidInputError
-        If a size is below one, or the noise not between 0 and 1.
+        If a size is below one, the noise not between 0 and 1, or the random state none.
 
     Notes
     -----
@@ -65,18 +65,20 @@ def make_ordinal_classes(
     >>> bool((data.C.argmin(axis=1) == data.classes).all()), data.C.min(), data.C.shape
     (True, np.float64(1.0), (100, 10))
     """
+    from scipy.special import expit
+
     sizes = {"n_samples": n_samples, "n_features": n_features, "degree": degree}
     check_sizes({**sizes, "n_classes": n_classes}, noise)
     if noise > 1:
         raise InvalidInputError(f"got noise={noise}, expected at most 1")
-    rng = np.random.default_rng(random_state)
+    rng = generator(random_state)
     b = rng.integers(2, size=n_features)
     b[rng.integers(n_features)] = 1
     X = rng.normal(size=(n_samples, n_features))
     score = X @ b
     score = np.sign(score) * np.abs(score) ** degree
     drawn = score * rng.uniform(1 - noise, 1 + noise, size=n_samples)
-    classes = np.minimum((n_classes / (1 + np.exp(drawn))).astype(int), n_classes - 1)
+    classes = np.minimum((n_classes * expit(-drawn)).astype(int), n_classes - 1)
     shares = _shares(score, n_classes, noise)
     costs = ordinal_costs(np.arange(n_classes), n_classes)
     data = bundle(X, costs[classes], shares @ costs, Simplex(n_classes))
@@ -127,7 +129,7 @@ def _shares(score: Array, n_classes: int, noise: float) -> Array:
     # the class is below k if the score is above this
     limits = np.log(1 / inner - 1)
     t = score[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = limits / t  # where the noise crosses the limit
         above = (ratio - (1 - noise)) / (2 * noise) if noise else (ratio > 1).astype(float)
     crossed = np.clip(above, 0.0, 1.0)

@@ -12,10 +12,12 @@ from dfl.design.projection import TINY, normals, off
 from dfl.design.protocols import Committee, LinearPosterior, Posterior
 from dfl.exceptions import InvalidInputError, UnsupportedError
 from dfl_solvers.kernels import run
-from dfl_solvers.oracle import Array, Oracle
+from dfl_solvers.oracle import Array, Oracle, solving
 
 # numbers of a block of predictions: 32 MB, whatever the size of the pool
 _BLOCK = 4_000_000
+# decisions that differ by no more than this in any coordinate are the same
+ALIKE = 1e-9
 
 
 def check_pool(pool: Any) -> Array:
@@ -45,7 +47,7 @@ def blocks(
     """Walk over a pool: rows, costs (b, M, d) of the members, and what to take off them (r, d)."""
     if not isinstance(model, Committee):
         raise UnsupportedError(
-            f"{type(criterion).__name__} compares the members of a committee, and "
+            f"{name_of(criterion)} compares the members of a committee, and "
             f"{type(model).__name__} has none (a method members(X))"
         )
     lo, size = 0, 1
@@ -60,12 +62,31 @@ def blocks(
 
 def unit_blocks(
     criterion: Any, model: Any, pool: Array, oracle: Oracle | None, project: bool
-) -> Iterator[tuple[slice, Array, Array]]:
-    """Walk over a pool: rows, directions (b, M, d), and which members have none (b, M)."""
+) -> Iterator[tuple[slice, Array, Array, Array]]:
+    """Walk over a pool: rows, costs and directions (b, M, d), and who has none of these (b, M)."""
+    need_direction(criterion, oracle)
     for rows, costs, normal in blocks(criterion, model, pool, oracle, project):
         unit, lost = costs.copy(), np.empty(costs.shape[:2], dtype=bool)
         run(unit_vectors, len(unit), unit, normal, TINY, lost)
-        yield rows, unit, lost
+        yield rows, costs, unit, lost
+
+
+def need_direction(criterion: Any, oracle: Oracle | None) -> None:
+    """Refuse an oracle whose decisions do not depend on the direction of the costs alone."""
+    if oracle is None:
+        return
+    held = solving(oracle)
+    if not getattr(held, "linear_objective", True):
+        raise UnsupportedError(
+            f"{name_of(criterion)}: {type(held).__name__} has an objective that is not c.w alone, "
+            "so that decisions depend on the scale of the costs as well as on their "
+            "direction; use L2Uncertainty to choose rows and DecisionConsensus to stop"
+        )
+
+
+def name_of(criterion: Any) -> str:
+    """Return the name of a function, or of the class of an object."""
+    return str(getattr(criterion, "__name__", type(criterion).__name__))
 
 
 def normals_of(criterion: Any, oracle: Oracle | None, d: int, project: bool) -> Array:
@@ -74,13 +95,12 @@ def normals_of(criterion: Any, oracle: Oracle | None, d: int, project: bool) -> 
         return np.zeros((0, d))
     if oracle is None:
         raise InvalidInputError(
-            f"{type(criterion).__name__}: project=True needs the oracle; pass oracle=, or choose "
+            f"{name_of(criterion)}: project=True needs the oracle; pass oracle=, or choose "
             "project=False"
         )
     if oracle.n_costs is not None and oracle.n_costs != d:
         raise InvalidInputError(
-            f"{type(criterion).__name__}: the model predicts {d} costs, the oracle takes "
-            f"{oracle.n_costs}"
+            f"{name_of(criterion)}: the model predicts {d} costs, the oracle takes {oracle.n_costs}"
         )
     return normals(oracle, d)
 
@@ -100,6 +120,7 @@ def lateral(
     The variance is ``tr(P_u Sigma)`` with ``P_u = Pi - uu'``; of a posterior by its covariance, of
     a committee by the spread of its members. Lengths are zero where there is no direction.
     """
+    need_direction(criterion, oracle)
     if isinstance(model, LinearPosterior):
         posterior = model.posterior(pool)
         lengths, across = lateral_noise(criterion, posterior, oracle, project)
@@ -119,6 +140,7 @@ def lateral_noise(
     criterion: Any, posterior: Posterior, oracle: Oracle | None, project: bool
 ) -> tuple[Array, Array]:
     """Return the lengths (n,) of mean costs, and the noise (n,) across their own direction."""
+    need_direction(criterion, oracle)
     normal = normals_of(criterion, oracle, posterior.mean.shape[1], project)
     noise = off(off(posterior.noise, normal).T, normal)
     unit, lengths = directions(posterior.mean, normal)

@@ -6,7 +6,7 @@ from typing import Any, final
 
 import numpy as np
 
-from dfl.design._scoring import check_pool, directions, normals_of
+from dfl.design._scoring import check_pool, directions, need_direction, normals_of
 from dfl.design.projection import off
 from dfl.design.protocols import LinearPosterior
 from dfl.exceptions import InvalidInputError, UnsupportedError
@@ -35,7 +35,8 @@ class ConeDirectionalUncertainty:
     InvalidInputError
         By ``score``, if the radius is not positive or the oracle is needed and missing.
     UnsupportedError
-        By ``score``, if the model has no posterior.
+        By ``score``, if the model has no posterior, or the objective of the oracle is not ``c.w``
+        alone.
 
     Notes
     -----
@@ -71,6 +72,7 @@ class ConeDirectionalUncertainty:
         """Score a pool by a model with a posterior, (n, p) to (n,), from 0 to 2."""
         if not 0 < self.radius < np.inf:
             raise InvalidInputError(f"got radius={self.radius}, expected a positive number")
+        need_direction(self, oracle)
         if not isinstance(model, LinearPosterior):
             raise UnsupportedError(
                 f"ConeDirectionalUncertainty needs a covariance, and {type(model).__name__} has "

@@ -27,7 +27,8 @@ class DeltaDirectionalUncertainty:
     InvalidInputError
         By ``score``, if the oracle is needed and missing.
     UnsupportedError
-        By ``score``, if the model has neither a posterior nor members.
+        By ``score``, if the model has neither a posterior nor members, or the objective of
+        the oracle is not ``c.w`` alone.
 
     Notes
     -----

@@ -7,7 +7,7 @@ from typing import Any, Literal, final
 import numpy as np
 
 from dfl.design._kernels import around_mean, farthest_directions
-from dfl.design._scoring import blocks, check_pool
+from dfl.design._scoring import blocks, check_pool, need_direction
 from dfl.design.projection import TINY
 from dfl.exceptions import InvalidInputError
 from dfl_solvers.kernels import SLOW, run
@@ -41,7 +41,8 @@ class DirectionalUncertainty:
     InvalidInputError
         By ``score``, if the method is unknown or the oracle is needed and missing.
     UnsupportedError
-        By ``score``, if the model has no members.
+        By ``score``, if the model has no members, or the objective of the oracle is not ``c.w``
+        alone: decisions then depend on the scale of the costs too.
 
     Notes
     -----
@@ -97,6 +98,7 @@ class DirectionalUncertainty:
         """
         if self.method not in ("exact", "bound"):
             raise InvalidInputError(f"got method={self.method!r}, expected 'exact' or 'bound'")
+        need_direction(self, oracle)
         pool = check_pool(pool)
         scores = np.empty(len(pool))
         for rows, costs, normal in blocks(self, model, pool, oracle, self.project):

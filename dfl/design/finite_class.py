@@ -48,8 +48,8 @@ class FiniteHypothesisClass:
         eliminates nothing.
     lipschitz : float or LipschitzConstant, default=1.0
         Constant L of the slack. A number is an assumption; ``lipschitz_of_class`` and
-        ``directional_lipschitz`` certify one. For ``"spo"`` it is by unit of direction, in units of
-        the costs; for the others by unit of predicted cost: ``"spo+"`` twice the diameter of the
+        ``directional_lipschitz`` certify one for ``"spo"``, by unit of direction, in units of the
+        costs; for the others by unit of predicted cost: ``"spo+"`` twice the diameter of the
         feasible set, ``"squared"`` the largest length of ``h + h' - 2c``.
     delta : float, default=0.1
         Probability of eliminating the best hypothesis that is allowed.
@@ -125,10 +125,10 @@ class FiniteHypothesisClass:
             )
         if not isinstance(lipschitz, LipschitzConstant):
             lipschitz = LipschitzConstant(float(lipschitz), False, "a number that was given")
-        if not 0 < lipschitz.value < math.inf:
+        if not 0 <= lipschitz.value < math.inf:
             raise InvalidInputError(
-                f"FiniteHypothesisClass: got lipschitz={lipschitz.value}, expected a positive "
-                "number"
+                f"FiniteHypothesisClass: got lipschitz={lipschitz.value}, expected a number of at "
+                "least zero"
             )
         self.hypotheses = hypotheses
         self.loss = loss

@@ -33,7 +33,8 @@ class IntegratedDirectionalDesign:
     InvalidInputError
         By ``score``, if the weight is unknown or the oracle is needed and missing.
     UnsupportedError
-        By ``score``, if the model is not linear.
+        By ``score``, if the model is not linear, or the objective of
+        the oracle is not ``c.w`` alone.
 
     Notes
     -----

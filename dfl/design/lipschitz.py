@@ -8,7 +8,7 @@ from typing import Any, final
 
 import numpy as np
 
-from dfl.design._scoring import check_pool, unit_blocks
+from dfl.design._scoring import ALIKE, check_pool, unit_blocks
 from dfl.exceptions import InvalidInputError
 from dfl_solvers.oracle import Oracle, minimizing
 
@@ -33,7 +33,9 @@ class LipschitzConstant:
     source: str
 
 
-def directional_lipschitz(diameter: float, cost_bound: float, margin: float) -> LipschitzConstant:
+def directional_lipschitz(
+    diameter: float, cost_bound: float, margin: float, certified: bool = False
+) -> LipschitzConstant:
     r"""Constant of a polytope: regret moves by at most so much per unit of direction.
 
     Parameters
@@ -44,7 +46,10 @@ def directional_lipschitz(diameter: float, cost_bound: float, margin: float) -> 
         Bound on the length of the (projected) costs that can be observed.
     margin : float
         Directional margin of all hypotheses on all rows: see ``directional_margin``, which
-        estimates it. The constant is certified only if the margin is.
+        estimates it.
+    certified : bool, default=False
+        Set it if the margin is known to hold for all hypotheses on all rows, such as the exact
+        least one over them; else the constant is an assumption.
 
     Returns
     -------
@@ -75,7 +80,7 @@ def directional_lipschitz(diameter: float, cost_bound: float, margin: float) -> 
         if not 0 < value < math.inf:
             raise InvalidInputError(f"got {name}={value}, expected a positive finite number")
     value = diameter * cost_bound / margin
-    return LipschitzConstant(value, True, "diameter times cost bound over directional margin")
+    return LipschitzConstant(value, certified, "diameter times cost bound over directional margin")
 
 
 def lipschitz_of_class(
@@ -104,6 +109,8 @@ def lipschitz_of_class(
     InvalidInputError
         If the bound is not positive, or two hypotheses with equal directions decide differently, as
         in a tie.
+    UnsupportedError
+        If the model has no members, or the objective of the oracle is not ``c.w`` alone.
 
     Notes
     -----
@@ -129,16 +136,16 @@ def lipschitz_of_class(
         raise InvalidInputError(f"got cost_bound={cost_bound}, expected a positive finite number")
     held, sign = minimizing(oracle)
     pool, worst = check_pool(pool), 0.0
-    criterion = lipschitz_of_class
-    for rows, unit, lost in unit_blocks(criterion, model, pool, oracle, project=True):
-        costs = sign * model.members(pool[rows])
+    walk = unit_blocks(lipschitz_of_class, model, pool, oracle, project=True)
+    for rows, costs, unit, lost in walk:
         b, m, d = costs.shape
-        decisions = held.solve(costs.reshape(b * m, d)).decisions.reshape(b, m, d)
+        decisions = held.solve((sign * costs).reshape(b * m, d)).decisions.reshape(b, m, d)
         for i in range(b):
-            apart = np.linalg.norm(decisions[i][:, None] - decisions[i], axis=-1)
+            away = decisions[i][:, None] - decisions[i]
+            apart = np.linalg.norm(away, axis=-1)
             turned = np.linalg.norm(unit[i][:, None] - unit[i], axis=-1)
             turned[lost[i]] = turned[:, lost[i]] = 2.0
-            differ = apart > 0
+            differ = np.abs(away).max(axis=-1) > ALIKE
             if (turned[differ] < 1e-9).any():
                 raise InvalidInputError(
                     f"row {rows.start + i}: two hypotheses predict the same direction and decide "

@@ -7,7 +7,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from dfl.design._scoring import check_pool
+from dfl.design._scoring import check_pool, need_direction
 from dfl.design.projection import TINY, project_costs
 from dfl.exceptions import InvalidInputError
 from dfl_solvers.degeneracy import degeneracy_distance
@@ -94,7 +94,7 @@ def directional_margin(oracle: Oracle, costs: npt.ArrayLike, quantile: float = 0
     InvalidInputError
         If there are no costs, one is not finite, or the quantile is not between 0 and 1.
     UnsupportedError
-        If the distances of the oracle are not known.
+        If the distances of the oracle are not known, or its objective is not ``c.w`` alone.
 
     Notes
     -----
@@ -117,6 +117,7 @@ def directional_margin(oracle: Oracle, costs: npt.ArrayLike, quantile: float = 0
         raise InvalidInputError(f"got costs of shape {array.shape}, expected (n, d), n at least 1")
     if not 0 <= quantile <= 1:
         raise InvalidInputError(f"got quantile={quantile}, expected 0 to 1")
+    need_direction(directional_margin, oracle)
     projected = project_costs(oracle, array)
     lengths = np.linalg.norm(projected, axis=1)
     some = lengths > TINY * np.linalg.norm(array, axis=1)

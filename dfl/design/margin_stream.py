@@ -26,7 +26,8 @@ class MarginStream:
     ----------
     model : model
         That predicts and learns, such as ``FiniteHypothesisClass(..., slack="none")`` or
-        ``BayesianLinearRegression(weighted=True)``.
+        ``BayesianLinearRegression(weighted=True)``. A class with a slack that needs ranges
+        ("mixture", "azuma") is refused: the rows that were rejected would be missing from it.
     oracle : Oracle
         Whose distance to degeneracy is known; see ``dfl_solvers.degeneracy_distance``.
     scale : float, default=1.0
@@ -51,8 +52,8 @@ class MarginStream:
     Raises
     ------
     InvalidInputError
-        If a parameter is out of its range, a row is offered while the last one waits for its
-        label, or a label is told that was not asked for.
+        If a parameter is out of its range, the slack of the model needs ranges, a row is offered
+        while the last one waits for its label, or a label is told that was not asked for.
 
     Notes
     -----
@@ -101,6 +102,11 @@ class MarginStream:
             raise InvalidInputError(
                 f"MarginStream: got confidence={confidence} with {type(model).__name__}, expected "
                 "a positive number with a FiniteHypothesisClass"
+            )
+        if getattr(model, "range_criterion", None) is not None:
+            raise InvalidInputError(
+                f"MarginStream: got a model with slack={model.slack!r}, which is no bound on a "
+                "stream; expected slack='none' or 'practical'"
             )
         self.model = model
         self.oracle = oracle
@@ -172,10 +178,7 @@ class MarginStream:
                 "MarginStream: got a cost that is not finite; nothing was learned"
             )
         row, weight = self._waiting
-        # directions differ by at most 2, which bounds the range whatever the row
-        self.model.update(
-            Labels(row, costs, np.array([weight]), np.array([2 * weight])), self.oracle
-        )
+        self.model.update(Labels(row, costs, np.array([weight]), np.array([np.nan])), self.oracle)
         self._waiting = None
         self.n_labels_ += 1
         if self.confidence is not None:

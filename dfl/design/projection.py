@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dfl.exceptions import InvalidInputError
-from dfl_solvers.oracle import Array, Oracle, minimizing
+from dfl_solvers.oracle import Array, Oracle, solving
 
 # directions shorter than this share of the costs are rounding: they say nothing
 TINY = 1e-12
@@ -73,9 +73,7 @@ def off(costs: Array, normal: Array) -> Array:
 
 def normals(oracle: Oracle, d: int) -> Array:
     """Return orthonormal rows (r, d): the directions of d costs that no decision depends on."""
-    held = minimizing(oracle)[0]
-    while type(held).__name__ in {"Counting", "Cached", "Parallel", "Pool", "WithBackend"}:
-        held = minimizing(held.oracle)[0]  # type: ignore[attr-defined]
+    held = solving(oracle)
     if held.n_costs is None:
         flat = type(held).__name__ in {"Simplex", "TopK"}
         return np.full((1, d), d**-0.5) if flat else np.zeros((0, d))

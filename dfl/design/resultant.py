@@ -27,7 +27,8 @@ class ResultantUncertainty:
     InvalidInputError
         By ``score``, if the oracle is needed and missing.
     UnsupportedError
-        By ``score``, if the model has no members.
+        By ``score``, if the model has no members, or the objective of
+        the oracle is not ``c.w`` alone.
 
     Notes
     -----
@@ -63,7 +64,7 @@ class ResultantUncertainty:
         """Score a pool by a model with members, (n, p) to (n,), from 0 to 1."""
         pool = check_pool(pool)
         scores = np.empty(len(pool))
-        for rows, unit, _ in unit_blocks(self, model, pool, oracle, self.project):
+        for rows, _, unit, _ in unit_blocks(self, model, pool, oracle, self.project):
             scores[rows] = 1 - np.linalg.norm(unit.mean(axis=1), axis=1)
         return np.maximum(scores, 0.0)
 

@@ -6,7 +6,7 @@ from typing import Any, final
 
 import numpy as np
 
-from dfl.design._scoring import blocks
+from dfl.design._scoring import ALIKE, blocks
 from dfl.design.protocols import Verdict
 from dfl.design.stop_margin import need_pool
 from dfl_solvers.oracle import Array, Oracle, minimizing
@@ -59,7 +59,7 @@ class DecisionConsensus:
         for _, costs, _ in blocks(self, model, rows, oracle, project=False):
             b, m, d = costs.shape
             decisions = held.solve((sign * costs).reshape(b * m, d)).decisions.reshape(b, m, d)
-            same = (np.abs(decisions - decisions[:, :1]) <= 1e-9).all(axis=(1, 2))
+            same = (np.abs(decisions - decisions[:, :1]) <= ALIKE).all(axis=(1, 2))
             seen, agreeing = seen + b, agreeing + int(same.sum())
             agreed = bool(same.all())
             if not agreed:

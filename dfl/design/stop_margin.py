@@ -29,7 +29,8 @@ class DirectionsWithinMargin:
     InvalidInputError
         By ``assess``, if the margin is not positive or there is no pool.
     UnsupportedError
-        By ``assess``, if the model has no members.
+        By ``assess``, if the model has no members, or the objective of the oracle is not ``c.w``
+        alone.
 
     Notes
     -----

@@ -32,9 +32,9 @@ class SlackBelow:
 
     Notes
     -----
-    Certified only with ``slack="mixture"``, a certified constant L, bounded labels and
-    ``repeats=True``; the verdict says what is missing. Reconstructed, with our proof; the published
-    theorem on the time of stopping was not read.
+    Certified only with ``loss="spo"``, ``slack="mixture"``, a certified constant L, bounded labels
+    and ``repeats=True``; the verdict says what is missing. Reconstructed, with our proof; the
+    published theorem on the time of stopping was not read.
 
     References
     ----------
@@ -71,6 +71,8 @@ class SlackBelow:
             missing.append(f"slack={model.slack!r} is a heuristic")
         if not model.lipschitz.certified:
             missing.append(f"L = {model.lipschitz.value:g} is assumed")
+        elif model.loss != "spo":
+            missing.append(f"L is that of regret, not of loss={model.loss!r}")
         if not repeats:
             missing.append("rows are not drawn again")
         statement = (

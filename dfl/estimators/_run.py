@@ -84,7 +84,9 @@ def run(
         """Do what training does with some instances, but for the step."""
         with torch.no_grad():
             output = whole.eval()(inputs[: len(few)])
+        before = {name: value.clone() for name, value in loss.state_dict().items()}
         loss(output.requires_grad_(), few.to(dtype, device)).backward()
+        loss.load_state_dict(before)  # some learn from what they see
 
     n_held = 0 if held is None else len(held.rows)
     forecast = Forecast(
@@ -101,8 +103,10 @@ def run(
     checkpoint = None
     if estimator.checkpoint is not None and not one_pass:
         parts = [inputs, target.costs, target.decisions, weights, *model.state_dict().values()]
+        parts += (target.instance or {}).values()
         if held is not None:
             parts += [held.table.inputs, held.table.truth, held.table.weights, held.rows]
+            parts += (held.table.instance or {}).values()
         told = fingerprint(estimator, seed, str(model), parts)
         checkpoint = Checkpoint(estimator.checkpoint, told)
     asked.start()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, final
+from typing import Any, cast, final
 
 from dfl.exceptions import InvalidInputError
 from dfl.losses import AbstractLoss, Target
+from dfl.losses.relaxed_spo_plus import relaxation
 from dfl.training import StopTraining
 from dfl_solvers.oracle import Array, Instance, Solution
 from dfl_solvers.wrappers import Counting
@@ -44,11 +46,12 @@ class Limited:
             )
         self.counting = counting
         self.seconds = seconds
-        self._left = math.inf
+        # in a list, since the relaxation shares it
+        self._left = [math.inf]
 
     def start(self) -> None:
         """Enforce the limit from now on."""
-        self._left = math.inf if self.seconds is None else self.seconds
+        self._left[0] = math.inf if self.seconds is None else self.seconds
 
     @property
     def minimizing(self) -> Limited:
@@ -57,9 +60,15 @@ class Limited:
 
     def solve(self, costs: Array, instance: Instance | None = None) -> Solution:
         """Solve a batch if there is time left."""
-        if self.counting.counts.seconds >= self._left:
+        if self.counting.counts.seconds >= self._left[0]:
             raise StopTraining
         return self.counting.solve(costs, instance)
+
+    def relax(self) -> Limited:
+        """Return the linear relaxation under the same counter and the same limit."""
+        relaxed = copy.copy(self)
+        relaxed.counting = cast(Counting, relaxation(self.counting))
+        return relaxed
 
     def __getattr__(self, name: str) -> Any:
         if name == "counting" or name.startswith("__"):
@@ -146,7 +155,8 @@ class Forecast:
 
     def judge(self, target: Target) -> None:
         """Say it, if need be, of a loss that needs no labels; after those that validate."""
-        if self._over:
+        # a pool draws which to solve, and is not asked about what nobody trains on
+        if self._over or hasattr(self._oracle, "solve_ratio"):
             return
         few, counts = target.rows(slice(_FEW)), self._oracle.counting.counts
         each = counts.seconds / counts.instances if counts.instances else 0.0

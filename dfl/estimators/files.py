@@ -229,8 +229,12 @@ class _Reader:
             module = self._module(estimator, self._part(name))
             setattr(estimator, name, module.train(training))
         for name, (rule, groups) in self._optimizers.items():
-            optimizer = make_optimizer(rule, estimator.predictor_, 1.0)
-            unpack_optimizer(optimizer, self._part(name), {"param_groups": groups})
+            optimizer: torch.optim.Optimizer | None
+            try:
+                optimizer = make_optimizer(rule, estimator.predictor_, 1.0)
+                unpack_optimizer(optimizer, self._part(name), {"param_groups": groups})
+            except (InvalidInputError, ValueError):
+                optimizer = None  # a module with frozen parts predicts, and trains on afresh
             setattr(estimator, name, optimizer)
 
     def _part(self, name: str) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
@@ -144,6 +145,13 @@ class AbstractLoss(nn.Module, ABC):
             return values
         solved, self._solved = self._solved, None
         return values, solved[-1] if solved else self.solve(output, target.instance)[0]
+
+    def extra_repr(self) -> str:
+        """Return the constructor's numbers and names, as the attributes hold them."""
+        names = [name for name in inspect.signature(type(self)).parameters if hasattr(self, name)]
+        values = {name: getattr(self, name) for name in names}
+        plain = (bool, int, float, str, type(None))
+        return ", ".join(f"{k}={v!r}" for k, v in values.items() if isinstance(v, plain))
 
     def complete(self, target: Any) -> Any:
         """Fill in the optimal decisions and objectives that this loss needs and the target lacks.

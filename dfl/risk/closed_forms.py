@@ -8,6 +8,10 @@ import numpy.typing as npt
 from dfl.exceptions import InvalidInputError
 from dfl_solvers.oracle import Array
 
+# where the integral of a mean length is evaluated; what is left out is below 1e-16 of it
+_LOG_STEP = 0.25
+_LOG_TIMES = np.arange(-75.0, 75.0 + _LOG_STEP, _LOG_STEP)
+
 
 def interval_calibration(
     eps: npt.ArrayLike, mean_cost: float, sigma: float, *, width: float = 1.0
@@ -148,9 +152,10 @@ def ball_calibration(
         \rho \, \big( \mathbb{E} \|2 \hat c - \bar c + Z\| - \mathbb{E} \|\bar c + Z\|
         - 2 (\hat c - \bar c)^\top \bar c \, R / \|\bar c\| \big),
 
-    has expectations in closed form (confluent hypergeometric functions), R among them, falls with
-    the cosine, and is convex in the length of :math:`\hat c`; the least over the length is found
-    numerically.
+    has expectations in closed form (confluent hypergeometric functions), R among them; mean
+    lengths are computed by an integral over one variable instead, which does not overflow. It
+    falls with the cosine, and is convex in the length of :math:`\hat c`; the least over the length
+    is found numerically.
 
     Examples
     --------
@@ -239,11 +244,17 @@ def mean_resultant_length(ratio: npt.ArrayLike, dimension: int) -> Array:
 
 
 def _mean_norm(distance: Array, d: int) -> Array:
-    """Return the mean length of a standard normal vector around a point at some distance."""
-    from scipy.special import gammaln, hyp1f1
+    """Return the mean length of a standard normal vector around a point at some distance.
 
-    factor = np.sqrt(2) * np.exp(gammaln((d + 1) / 2) - gammaln(d / 2))
-    return np.asarray(factor * hyp1f1(-0.5, d / 2, -(distance**2) / 2))
+    From the Laplace transform M of the squared length Q: ``E sqrt(Q)`` is the integral of
+    ``(1 - M(t)) t^-1.5 / sqrt(4 pi)`` over positive t. The hypergeometric function would overflow.
+    """
+    size = d + distance[..., None] ** 2
+    t = np.exp(_LOG_TIMES) / size
+    exponent = d / 2 * np.log1p(2 * t) + distance[..., None] ** 2 * t / (1 + 2 * t)
+    # in the logarithm of t the integrand is smooth and decays: equal steps have all digits
+    total = (-np.expm1(-exponent) / np.sqrt(t)).sum(axis=-1)
+    return np.asarray(_LOG_STEP * total / np.sqrt(4 * np.pi))
 
 
 def _certainty(ratio: Array) -> Array:

@@ -11,6 +11,7 @@ from sklearn.base import RegressorMixin, clone
 
 from dfl.exceptions import InvalidInputError
 from dfl.risk._data import Data
+from dfl.risk.tail import check_probability
 from dfl_solvers.oracle import Array
 
 
@@ -49,8 +50,7 @@ def conformal_quantile(scores: npt.ArrayLike, alpha: float) -> float:
     >>> conformal_quantile([5.0, 1.0, 4.0, 2.0, 3.0, 6.0, 9.0, 7.0, 8.0], alpha=0.2)
     8.0
     """
-    if not 0 < alpha < 1:
-        raise InvalidInputError(f"got alpha={alpha!r}, expected a number between 0 and 1")
+    check_probability("alpha", alpha)
     numbers = np.sort(np.asarray(scores, dtype=float))
     n = len(numbers)
     # the product may be a whole number that rounding has put above itself

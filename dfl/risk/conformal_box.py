@@ -11,6 +11,7 @@ from dfl.risk._data import Data
 from dfl.risk.conformal import Spread, conformal_quantile, own_part
 from dfl.risk.decision import RiskDecision
 from dfl.risk.rule import AbstractRule
+from dfl.risk.tail import check_probability
 from dfl_solvers._worst_case import box, minimize_worst
 from dfl_solvers.oracle import Array
 
@@ -50,8 +51,8 @@ class ConformalBox(AbstractRule):
     Raises
     ------
     InvalidInputError
-        By ``fit`` and ``calibrate``, if there are fewer than ``1 / alpha - 1`` instances to
-        calibrate with.
+        By ``fit`` and ``calibrate``, if alpha is out of its range, or there are fewer than
+        ``1 / alpha - 1`` instances to calibrate with.
     UnsupportedError
         When deciding, if decisions have both signs and the oracle has no matrix form.
 
@@ -110,6 +111,7 @@ class ConformalBox(AbstractRule):
         self.random_state = random_state
 
     def _calibrate(self, data: Data, rng: np.random.Generator) -> None:
+        check_probability("alpha", self.alpha)
         learning, rest = data.divide(0.5, rng)
         spread = Spread(learning, self.spread, 1 - self.alpha)
         errors = np.abs(rest.costs() - rest.predicted())

@@ -81,7 +81,8 @@ class CVaRLoss(AbstractLoss):
         self.window = window
         self.sign = loss.sign
         self.generator = loss.generator
-        self.register_buffer("recent", torch.zeros(0))
+        # NaN where there is none yet: of one size, so that a checkpoint can be read
+        self.register_buffer("recent", torch.full((window,), torch.nan, dtype=torch.float64))
 
     @property
     def oracle(self) -> Oracle:
@@ -104,7 +105,9 @@ class CVaRLoss(AbstractLoss):
 
     def _level(self, values: Tensor) -> Tensor:
         """Return the alpha-quantile of the latest losses; only training adds to them."""
-        latest = torch.cat([self.recent.to(values), values])[-max(self.window, len(values)) :]
+        latest = torch.cat([self.recent.to(values.device), values.double()])
         if torch.is_grad_enabled():
-            self.recent = latest[len(latest) - min(self.window, len(latest)) :]
-        return torch.quantile(latest, self.alpha, interpolation="higher")
+            self.recent = latest[len(values) :]
+        latest = latest[-max(self.window, len(values)) :]
+        level = torch.nanquantile(latest, self.alpha, interpolation="higher")
+        return level.to(values.dtype)

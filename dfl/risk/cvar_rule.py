@@ -11,7 +11,7 @@ from dfl.risk._data import Data
 from dfl.risk.conformal import own_part
 from dfl.risk.decision import RiskDecision
 from dfl.risk.rule import AbstractRule
-from dfl.risk.tail import check_alpha, summarize
+from dfl.risk.tail import check_alpha, check_probability, summarize
 from dfl.risk.weights import AbstractWeights
 from dfl_solvers._worst_case import minimize_worst, tail
 from dfl_solvers.oracle import Array
@@ -116,10 +116,10 @@ class CVaR(AbstractRule):
 
     def _calibrate(self, data: Data, rng: np.random.Generator) -> None:
         check_alpha("CVaR", self.alpha)
-        if not 0 < self.confidence < 1 or self.n_scenarios < 1:
+        check_probability("confidence", self.confidence)
+        if self.n_scenarios < 1:
             raise InvalidInputError(
-                f"CVaR: got confidence={self.confidence!r} and n_scenarios={self.n_scenarios!r}, "
-                "expected a number between 0 and 1 and a positive one"
+                f"CVaR: got n_scenarios={self.n_scenarios!r}, expected a positive number"
             )
         data.refuse_padding("CVaR")
         if self.weights is not None and data.layout is not None:

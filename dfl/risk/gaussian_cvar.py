@@ -11,7 +11,7 @@ from dfl.risk._data import Data
 from dfl.risk.conformal_ellipsoid import Shape, decide_in_ellipsoid
 from dfl.risk.decision import RiskDecision
 from dfl.risk.rule import AbstractRule
-from dfl.risk.tail import check_alpha, gaussian_cvar_factor
+from dfl.risk.tail import check_alpha, check_probability, gaussian_cvar_factor
 from dfl_solvers.oracle import Array
 
 
@@ -81,6 +81,7 @@ class GaussianCVaR(AbstractRule):
     def _calibrate(self, data: Data, rng: np.random.Generator) -> None:
         del rng
         check_alpha("GaussianCVaR", self.alpha)
+        check_probability("confidence", self.confidence)
         data.refuse_padding("GaussianCVaR")
         shape = Shape(data, None)
         self._factor = shape.factors(data)[0]

@@ -20,7 +20,7 @@ from dfl_solvers import (
     Simplex,
     TopK,
     all_optima,
-    minimizing,
+    solving,
 )
 from dfl_solvers.oracle import Array, Oracle
 
@@ -135,7 +135,7 @@ def set_geometry(
     >>> round(geometry.diameter, 4), geometry.width, geometry.dimension
     (1.4142, 1.0, 3)
     """
-    held, _ = minimizing(oracle)
+    held = solving(oracle)
     d = held.n_costs if held.n_costs is not None else n_costs
     if d is None:
         raise InvalidInputError(
@@ -143,7 +143,7 @@ def set_geometry(
         )
     if vertices is not None:
         rows = np.asarray(vertices, dtype=float)
-        if rows.ndim != 2 or rows.shape[1] != d or not np.isfinite(rows).all():
+        if rows.ndim != 2 or rows.shape[1] != d or not len(rows) or not np.isfinite(rows).all():
             raise InvalidInputError(
                 f"set_geometry: got vertices of shape {rows.shape}, expected rows of {d} numbers"
             )
@@ -262,11 +262,12 @@ def _of_vertices(vertices: Array) -> SetGeometry:
     from scipy.spatial import ConvexHull
     from scipy.spatial.distance import pdist
 
-    if len(vertices) < 2:
-        return SetGeometry(0.0, 0.0, True, np.zeros((vertices.shape[1], 0)))
-    center = vertices - vertices.mean(axis=0)
+    # from one of them, so that equal vertices are exactly at zero
+    center = vertices - vertices[0]
     _, sizes, directions = np.linalg.svd(center, full_matrices=False)
     hull = directions[sizes > 1e-9 * sizes[0]].T
+    if not hull.shape[1]:
+        return SetGeometry(0.0, 0.0, True, hull)
     inside = center @ hull
     diameter = float(pdist(inside).max())
     if inside.shape[1] == 1:

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from dfl import metrics
 from dfl.exceptions import InvalidInputError, UnsupportedError
 from dfl.risk.geometry import set_geometry
-from dfl.risk.transfer import _check_confidence
-from dfl_solvers import degeneracy_distance, minimizing
+from dfl.risk.tail import check_probability
+from dfl_solvers import degeneracy_distance, minimizing, solving
 from dfl_solvers.oracle import Array, Oracle
 
 
@@ -178,13 +178,13 @@ def margin_certificate(
     ... ).informative
     True
     """
-    _check_confidence(confidence)
+    check_probability("confidence", confidence)
     rows = np.asarray(costs, dtype=float)
     values = margin_loss(oracle, predicted, costs, gamma)
     geometry = set_geometry(oracle, n_costs=rows.shape[1])
     if geometry.curvature is None:
         raise UnsupportedError(
-            f"margin_certificate: {type(minimizing(oracle)[0]).__name__} is not known to be "
+            f"margin_certificate: {type(solving(oracle)).__name__} is not known to be "
             "strongly convex; count_certificate is for sets with finitely many decisions"
         )
     _check_costs("margin_certificate", rows, complexity, cost_radius)
@@ -263,7 +263,7 @@ def count_certificate(
     >>> found.informative, found.empirical
     (True, 0.0)
     """
-    _check_confidence(confidence)
+    check_probability("confidence", confidence)
     rows = np.asarray(costs, dtype=float)
     regret = metrics.regret(oracle, predicted, costs)
     _check_costs("count_certificate", rows, 0.0, cost_radius)

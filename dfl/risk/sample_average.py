@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from dfl.exceptions import InvalidInputError, UnsupportedError
 from dfl.risk.decision import RiskDecision
 from dfl.risk.forest_weights import ForestWeights
-from dfl.risk.tail import summarize
+from dfl.risk.tail import check_probability, summarize
 from dfl.risk.weights import AbstractWeights
 from dfl_solvers.oracle import Array, Oracle, minimizing
 
@@ -110,10 +110,12 @@ class WeightedSampleAverage(BaseEstimator):
         Raises
         ------
         InvalidInputError
-            If lengths differ, or y has another width than the oracle's costs.
+            If the confidence is out of its range, lengths differ, or y has another width than the
+            oracle's costs.
         UnsupportedError
             If the oracle takes no scenarios of what is uncertain.
         """
+        check_probability("confidence", self.confidence)
         inner, _ = minimizing(self.oracle)
         fields: frozenset[str] = getattr(inner, "instance_fields", frozenset())
         if self.uncertain != "costs" and not {self.uncertain, "likelihood"} <= set(fields):

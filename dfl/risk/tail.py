@@ -133,3 +133,9 @@ def check_alpha(name: str, alpha: float) -> None:
     """Refuse a share of the outcomes that leaves none."""
     if not 0 <= alpha < 1:
         raise InvalidInputError(f"{name}: got alpha={alpha!r}, expected at least 0 and below 1")
+
+
+def check_probability(name: str, value: float) -> None:
+    """Refuse a probability that is out of its range, or certain."""
+    if not 0 < value < 1:
+        raise InvalidInputError(f"got {name}={value!r}, expected a number between 0 and 1")

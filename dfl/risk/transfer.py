@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dfl.exceptions import InvalidInputError
+from dfl.risk.tail import check_probability
 from dfl_solvers.oracle import Array, Oracle, minimizing
 
 
@@ -187,7 +188,7 @@ def surrogate_excess_bound(
     >>> round(surrogate_excess_bound(10_000, 0.01, diameter=1.0, loss_bound=2.0), 4)
     0.1675
     """
-    _check_confidence(confidence)
+    check_probability("confidence", confidence)
     if n_samples < 1 or not min(complexity, diameter, loss_bound) >= 0:
         raise InvalidInputError(
             f"surrogate_excess_bound: got n_samples={n_samples}, complexity={complexity}, "
@@ -244,8 +245,3 @@ def spo_plus_range(
     # the same for costs and values: what is largest for one is smallest for the other
     ranges = -held.solve(-rows).objectives - held.solve(rows).objectives
     return float(ranges.max(initial=0.0)) + 2 * diameter * prediction_radius
-
-
-def _check_confidence(confidence: float) -> None:
-    if not 0 < confidence < 1:
-        raise InvalidInputError(f"got confidence={confidence}, expected a number between 0 and 1")

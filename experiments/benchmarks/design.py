@@ -80,10 +80,9 @@ def claims(folder: Path) -> list[str]:
 def stopping(folder: Path) -> list[str]:
     """Make the table of the stopping rules: medians, and who stops first on the same seed."""
     results = pandas.read_parquet(folder / "design-stopping" / "results.parquet")
-    budget = int(results.labels.max())
-    wide = results[results.labels.isna()].pivot_table(
-        index=["method", "seed"], columns="metric", values="value"
-    )
+    once = results[results.labels.isna()]
+    wide = once.pivot(index=["method", "seed"], columns="metric", values="value")
+    stopped = once.pivot(index=["method", "seed"], columns="metric", values="stopped")
     methods = list(dict.fromkeys(results.method))
     rules = ("slack", "consensus", "mean-uncertainty")
     lines = [
@@ -97,7 +96,7 @@ def stopping(folder: Path) -> list[str]:
         cells = []
         for rule in rules:
             found = own[f"labels-to-{rule}"]
-            never = int((found >= budget).sum())
+            never = int((~stopped.loc[method, f"labels-to-{rule}"].astype(bool)).sum())
             text = f"{found.median():.0f}"
             cells.append(f"{text} ({never} of {len(found)} not at all)" if never else text)
         before = int((first <= own["labels-to-slack"]).sum())

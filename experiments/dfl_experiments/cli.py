@@ -13,6 +13,7 @@ from rich.console import Console
 
 from dfl.exceptions import DFLError, InvalidInputError
 from dfl_experiments import config as configuration
+from dfl_experiments import config_file
 from dfl_experiments.cells import StorageError
 from dfl_experiments.design.commands import app as design_app
 
@@ -50,9 +51,7 @@ def run(
     quiet: Annotated[bool, _QUIET] = False,
 ) -> int:
     """Run a recipe; a run that was stopped continues where it was."""
-    return _start(
-        configuration.load(recipe, settings or (), seeds), out, n_jobs, print_config, quiet
-    )
+    return _start(config_file.load(recipe, settings or (), seeds), out, n_jobs, print_config, quiet)
 
 
 @design_app.command("run")
@@ -66,7 +65,7 @@ def run_design(
     quiet: Annotated[bool, _QUIET] = False,
 ) -> int:
     """Run a study of sequential design: regret against labels, criterion by criterion."""
-    loaded = configuration.load(recipe, settings or (), seeds)
+    loaded = config_file.load(recipe, settings or (), seeds)
     if not isinstance(loaded, configuration.DesignConfig):
         raise InvalidInputError(
             f"{recipe} is no study of sequential design; run it by: dfl run {recipe}"
@@ -77,7 +76,7 @@ def run_design(
 @app.command("list")
 def list_recipes() -> int:
     """List the recipes."""
-    found = configuration.recipes()
+    found = config_file.recipes()
     width = max(map(len, found))
     for name, description in found.items():
         typer.echo(f"{name:<{width}}  {description}")

@@ -1,22 +1,17 @@
-"""Configurations: YAML and ``--set key=value`` in, checked models out."""
+"""Configurations: what a run, a study and a suite consist of."""
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
-from pathlib import Path
-from typing import Annotated, Any, final
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, final, get_args
 
-import yaml
-from pydantic import Field, NonNegativeInt, ValidationError, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
 from dfl.exceptions import InvalidInputError
 from dfl_experiments.base import AbstractModel
+from dfl_experiments.config_errors import custom, one_of
 from dfl_experiments.design.methods import Elimination, Linear, Reference
-from dfl_experiments.design.study import AbstractDesignStudy
 from dfl_experiments.design.worlds import (
     LinearCosts,
     LLMAllocation,
@@ -44,7 +39,6 @@ from dfl_experiments.problems import (
     PortfolioSP500Problem,
     ShortestPathProblem,
 )
-from dfl_experiments.problems.study import AbstractStudy
 
 Problem = Annotated[
     ShortestPathProblem
@@ -63,29 +57,21 @@ DesignProblem = Annotated[
     Field(discriminator="kind"),
 ]
 DesignMethod = Annotated[Elimination | Linear | Reference, Field(discriminator="learner")]
-# the models behind the tags that pydantic puts into the location of an error
-_TAGGED: Mapping[str, type[AbstractModel]] = {
-    "shortest-path": ShortestPathProblem,
-    "knapsack": KnapsackProblem,
-    "portfolio": PortfolioProblem,
-    "portfolio-sp500": PortfolioSP500Problem,
-    "energy": EnergyProblem,
-    "entropy-portfolio": EntropyPortfolioProblem,
-    "ordinal-classes": OrdinalClassesProblem,
-    "ordinal-digits": OrdinalDigitsProblem,
-    "two-stage": TwoStage,
-    "decision-focused": DecisionFocused,
-    "equal-weight": EqualWeight,
-    "scale-decoys": ScaleDecoys,
-    "misspecified": Misspecified,
-    "tabular-ball": TabularBall,
-    "linear-costs": LinearCosts,
-    "llm-allocation": LLMAllocation,
-    "llm-routing": LLMRouting,
-    "elimination": Elimination,
-    "linear": Linear,
-    "reference": Reference,
-}
+
+
+def _tagged(*unions: Any) -> dict[str, type[AbstractModel]]:
+    """Return the models of unions by the values of the fields that tell them apart."""
+    found = {}
+    for union in unions:
+        leaves, field = get_args(union)
+        for leaf in get_args(leaves):
+            for tag in get_args(leaf.model_fields[field.discriminator].annotation):
+                found[tag] = leaf
+    return found
+
+
+TAGGED: Mapping[str, type[AbstractModel]] = _tagged(Problem, Method, DesignProblem, DesignMethod)
+"""The models by their tags: kinds of problems, estimators and learners."""
 
 
 class AbstractConfig(AbstractModel):
@@ -121,7 +107,7 @@ class RunConfig(AbstractConfig):
     def _know_metrics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
             if name not in MEASURES:
-                raise _custom(f"got {name!r}, expected {_one_of(name, MEASURES)}")
+                raise custom(f"got {name!r}, expected {one_of(name, MEASURES)}")
         return value
 
     @model_validator(mode="after")
@@ -130,10 +116,10 @@ class RunConfig(AbstractConfig):
         returns = self.problem.decisions_per_year is not None
         for name in self.metrics:
             if MEASURES[name].needs_returns and not returns:
-                raise _custom(f"metrics: {name!r} is for problems with dated returns, not for this")
+                raise custom(f"metrics: {name!r} is for problems with dated returns, not for this")
         for method in self.methods:
             if isinstance(method, EqualWeight) and "portfolio" not in self.problem.kind:
-                raise _custom(
+                raise custom(
                     f"methods.{method.name}.estimator: got 'equal-weight', which is for "
                     "portfolios; expected 'two-stage' or 'decision-focused'"
                 )
@@ -160,7 +146,7 @@ class DesignConfig(AbstractConfig):
         _check_names(names)
         for name in self.baselines:
             if name not in names:
-                raise _custom(f"baselines: got {name!r}, expected {_one_of(name, names)}")
+                raise custom(f"baselines: got {name!r}, expected {one_of(name, names)}")
         return self
 
     def baseline(self, method: DesignMethod) -> str | None:
@@ -181,46 +167,6 @@ class SuiteConfig(AbstractModel):
     name: str
     description: str = ""
     recipes: tuple[Config, ...] = Field(min_length=1)
-
-
-def recipes() -> dict[str, str]:
-    """Return the shipped recipes: a name and a one-line description each."""
-    found = {}
-    for path in sorted(_folder().iterdir(), key=lambda path: path.name):
-        if path.name.endswith(".yaml"):
-            raw = _parse(path.read_text(encoding="utf-8"), path.name)
-            found[path.name.removesuffix(".yaml")] = str(raw.get("description", ""))
-    return found
-
-
-def load(
-    source: str, settings: Sequence[str] = (), seeds: str | None = None
-) -> Config | SuiteConfig:
-    """Read a recipe or a file, change it by settings, and check it.
-
-    Parameters
-    ----------
-    source : str
-        Name of a shipped recipe, or path of a YAML file.
-    settings : sequence of str
-        ``"key=value"``, the key a dotted path; an item of a list is addressed by its name or
-        number, and a recipe of a suite by its name.
-    seeds : str, optional
-        Such as ``"0:10"`` or ``"1,2,5"``; for a suite, the seeds of each recipe that draws data.
-
-    Raises
-    ------
-    InvalidInputError
-        If anything is unknown or has a wrong value; the message names the key and near matches.
-    """
-    raw = _read(source)
-    if "recipes" not in raw:
-        for setting in settings:
-            _set(raw, *_split(setting))
-        if seeds is not None:
-            raw["seeds"] = parse_seeds(seeds, "--seeds")
-        return _checked_run(raw, source)
-    return _load_suite(raw, source, settings, seeds)
 
 
 def parse_seeds(value: str | int, what: str = "seeds") -> list[int]:
@@ -245,220 +191,7 @@ def parse_seeds(value: str | int, what: str = "seeds") -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def _load_suite(
-    raw: dict[str, Any], source: str, settings: Sequence[str], seeds: str | None
-) -> SuiteConfig:
-    for key in raw:
-        if key not in SuiteConfig.model_fields:
-            raise InvalidInputError(
-                f"{source}: {key}: unknown key, expected {_one_of(key, SuiteConfig.model_fields)}"
-            )
-    names = raw["recipes"]
-    if not isinstance(names, list) or not names:
-        raise InvalidInputError(f"{source}: recipes: got {names!r}, expected a list of recipes")
-    members = {str(name): _read(str(name)) for name in names}
-    for setting in settings:
-        path, value = _split(setting)
-        if path[0] not in members or len(path) < 2:
-            raise InvalidInputError(
-                f"--set {'.'.join(path)}: this is a suite: the key must begin with the name of a "
-                f"recipe, {_one_of(path[0], members)}"
-            )
-        _set(members[path[0]], path[1:], value)
-    checked = []
-    for name, member in members.items():
-        if "recipes" in member:
-            raise InvalidInputError(f"{source}: recipes: {name!r} is a suite itself")
-        run = _checked_run(member, name)
-        if seeds is not None and run.problem.draws_data:
-            run = _checked_run({**member, "seeds": parse_seeds(seeds, "--seeds")}, name)
-        checked.append(run)
-    return SuiteConfig(
-        name=str(raw.get("name", source)),
-        description=str(raw.get("description", "")),
-        recipes=tuple(checked),
-    )
-
-
-def _folder() -> Any:
-    return resources.files("dfl_experiments") / "configs"
-
-
-def _read(source: str) -> dict[str, Any]:
-    if source.endswith((".yaml", ".yml")) or "/" in source or "\\" in source:
-        try:
-            text = Path(source).read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise InvalidInputError(f"{source} is not a text file in UTF-8") from error
-        except OSError as error:
-            raise InvalidInputError(f"cannot read {source}: {error.strerror}") from error
-        return _parse(text, source)
-    known = [path.name.removesuffix(".yaml") for path in _folder().iterdir()]
-    known = sorted(name for name in known if not name.startswith("_"))
-    if source not in known:
-        raise InvalidInputError(
-            f"unknown recipe {source!r}, expected a .yaml file or {_one_of(source, known)}"
-        )
-    return _parse((_folder() / f"{source}.yaml").read_text(encoding="utf-8"), source)
-
-
-def _parse(text: str, source: str) -> dict[str, Any]:
-    try:
-        raw = yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).split("\n")[0]
-        raise InvalidInputError(f"{source}{where}: not valid YAML: {problem}") from error
-    if not isinstance(raw, dict):
-        raise InvalidInputError(
-            f"{source}: got {type(raw).__name__}, expected keys such as problem and methods"
-        )
-    return raw
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2's plain scalars: 1.1 reads 1:10 as the number 70, and 1e-3 as a text."""
-
-
-_Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("null", r"~|null|", "~n"),
-    ("bool", r"true|True|false|False", "tTfF"),
-    ("int", r"[-+]?[0-9]+", "-+0123456789"),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
-    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+."),
-):
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}",
-        re.compile(f"^(?:{_pattern})$"),
-        [*_first, ""] if _tag == "null" else list(_first),
-    )
-
-
-def _split(setting: str) -> tuple[list[str], Any]:
-    key, equals, text = setting.partition("=")
-    path = [part.strip() for part in key.split(".")]
-    if not equals or not all(path):
-        raise InvalidInputError(f"--set {setting}: expected key=value, such as problem.degree=6")
-    try:
-        return path, yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        raise InvalidInputError(f"--set {key}: {text!r} is not a YAML value") from error
-
-
-def _set(raw: dict[str, Any], path: Sequence[str], value: Any) -> None:
-    node: Any = raw
-    for depth, part in enumerate(path):
-        last = depth == len(path) - 1
-        where = ".".join(path[: depth + 1])
-        if isinstance(node, list):
-            names = [item.get("name") for item in node if isinstance(item, dict)]
-            if part in names:
-                index = names.index(part)
-            elif part.isdecimal() and int(part) < len(node):
-                index = int(part)
-            else:
-                known = [str(name) for name in names]
-                raise InvalidInputError(f"--set {where}: unknown, expected {_one_of(part, known)}")
-            if last:
-                node[index] = value
-            node = node[index]
-        elif isinstance(node, dict):
-            if last:
-                node[part] = value
-            node = node.setdefault(part, {})
-        else:
-            raise InvalidInputError(
-                f"--set {where}: {'.'.join(path[:depth])} is a plain value without keys"
-            )
-
-
-def _checked_run(raw: Mapping[str, Any], source: str) -> Config:
-    kind = _step(raw.get("problem"), "kind")
-    designs = {name for name, leaf in _TAGGED.items() if issubclass(leaf, AbstractDesignStudy)}
-    model: type[Config] = DesignConfig if kind in designs else RunConfig
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        raise InvalidInputError(f"{source}: {_explain(error, raw, model)}") from error
-
-
 def _check_names(names: Sequence[str]) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise _custom(f"methods: the name {name!r} is taken, expected one name a method")
-
-
-def _explain(error: ValidationError, raw: Any, model: type[AbstractConfig]) -> str:
-    """Say in one line what is wrong first, in the words of the configuration."""
-    first = error.errors(include_url=False)[0]
-    kind, location = first["type"], first["loc"]
-    node, shown = raw, []
-    for part in location:
-        if isinstance(node, Mapping) and part not in node and part in _TAGGED:
-            continue  # the tag that chose the model is no key
-        node = _step(node, part)
-        named = isinstance(part, int) and isinstance(node, Mapping) and "name" in node
-        shown.append(str(node["name"] if named else part))
-    key = ".".join(shown)
-    if kind == "extra_forbidden":
-        owner = next(
-            (_TAGGED[p] for p in location[:-1] if isinstance(p, str) and p in _TAGGED), model
-        )
-        return f"{key}: unknown key, expected {_one_of(str(location[-1]), owner.model_fields)}"
-    if kind == "missing":
-        return f"{key}: missing"
-    if kind == "union_tag_not_found":
-        return f"{key}: missing {first['ctx']['discriminator']}, which says what it is"
-    if kind == "union_tag_invalid":
-        tag, field = first["ctx"]["tag"], first["ctx"]["discriminator"].strip("'")
-        tags = re.findall(r"'([^']*)'", first["ctx"]["expected_tags"])
-        if field == "kind":
-            tags = [name for name, leaf in _TAGGED.items() if issubclass(leaf, AbstractStudy)]
-        return f"{key}.{field}: got {tag!r}, expected {_one_of(tag, tags)}"
-    if kind == "literal_error":
-        choices = re.findall(r"'([^']*)'", first["ctx"]["expected"])
-        return f"{key}: got {first['input']!r}, expected {_one_of(str(first['input']), choices)}"
-    if kind == "config":
-        return f"{key}: {first['msg']}" if key else first["msg"]
-    return f"{key}: got {_short(first['input'])}, expected {_expected(first['msg'])}"
-
-
-def _expected(message: str) -> str:
-    """Turn a message of pydantic into the end of a sentence, in the words of YAML."""
-    text = message.removeprefix("Input should be ").partition(", unable to parse")[0]
-    text = text[:1].lower() + text[1:]
-    if text.startswith(("greater", "less")):
-        return f"a number {text}"
-    for theirs, ours in (
-        ("tuple", "list"),
-        ("a valid dictionary or object to extract fields from", "keys with values"),
-        (" after validation, not 0", ""),
-    ):
-        text = text.replace(theirs, ours)
-    return text
-
-
-def _step(node: Any, part: Any) -> Any:
-    try:
-        return node[part]
-    except (KeyError, IndexError, TypeError):
-        return None
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _custom(message: str) -> PydanticCustomError:
-    return PydanticCustomError("config", "{message}", {"message": message})
-
-
-def _one_of(got: str, known: Iterable[str]) -> str:
-    """List what is known, and what was perhaps meant."""
-    known = list(known)
-    near = difflib.get_close_matches(got, known, n=2, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
-    return f"one of: {', '.join(known)}{hint}"
+            raise custom(f"methods: the name {name!r} is taken, expected one name a method")

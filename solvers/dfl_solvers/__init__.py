@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dfl_solvers.oracle import Solution as Solution
     from dfl_solvers.oracle import Status as Status
     from dfl_solvers.oracle import minimizing as minimizing
+    from dfl_solvers.oracle import solving as solving
     from dfl_solvers.parallel import Parallel as Parallel
     from dfl_solvers.pool import Pool as Pool
     from dfl_solvers.pool import PoolCounts as PoolCounts
@@ -103,6 +104,7 @@ _HOMES = {
     "oracle_from_dict": "serialization",
     "oracle_to_dict": "serialization",
     "save_oracle": "serialization",
+    "solving": "oracle",
 }
 
 __all__ = [
@@ -150,6 +152,7 @@ __all__ = [
     "oracle_from_dict",
     "oracle_to_dict",
     "save_oracle",
+    "solving",
 ]
 
 __getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -18,7 +18,7 @@ import scipy.sparse as sp
 from dfl_solvers.backends._sides import Sides
 from dfl_solvers.backends.clarabel import solve_cone_pair
 from dfl_solvers.exceptions import SolverError, UnsupportedError
-from dfl_solvers.oracle import Array, Instance, Oracle, Status
+from dfl_solvers.oracle import Array, Instance, Oracle, Status, solving
 from dfl_solvers.problems.linear_program import LinearProgram
 from dfl_solvers.problems.mixed_integer_program import MixedIntegerProgram
 from dfl_solvers.program import Program
@@ -87,16 +87,14 @@ def minimize_worst(oracle: Oracle, sets: Sequence[CostSet], instance: Instance |
 
 
 def _one(oracle: Oracle, costs: CostSet, instance: dict[str, Array]) -> Array:
-    inner: Any = oracle
-    while type(inner).__name__ not in _CONVEX and not hasattr(inner, "program"):
-        if not hasattr(inner, "oracle"):
+    inner = solving(oracle)
+    if not hasattr(inner, "program"):
+        if type(inner).__name__ not in _CONVEX:
             raise UnsupportedError(
                 f"{type(inner).__name__} has no matrix form (a method program()), and its feasible "
                 "set is not known to be convex: decisions for uncertain costs of this kind need "
                 f"one of the two; without program() only {', '.join(sorted(_CONVEX))} are"
             )
-        inner = inner.oracle
-    if not hasattr(inner, "program"):
         return _mix(oracle, costs, {name: value[None] for name, value in instance.items()})
     program = oracle.program(instance) if instance else oracle.program()  # type: ignore[attr-defined]
     extended = _extend(program, costs)

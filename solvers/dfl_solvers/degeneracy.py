@@ -10,10 +10,9 @@ import numpy.typing as npt
 
 from dfl_solvers._optima import programs, tied_decisions
 from dfl_solvers._residual_cycles import least_cycle_ratios, network_arcs
-from dfl_solvers.cached import Cached
 from dfl_solvers.exceptions import InvalidInputError, SolverError, UnsupportedError
 from dfl_solvers.kernels import run
-from dfl_solvers.oracle import Array, Instance, Oracle, Solution, Status, minimizing
+from dfl_solvers.oracle import Array, Instance, Oracle, Solution, Status, minimizing, solving
 from dfl_solvers.problems._grid_detours import nearest_detours
 from dfl_solvers.problems.ball import Ball
 from dfl_solvers.problems.box import Box
@@ -24,7 +23,6 @@ from dfl_solvers.problems.shortest_path import GridShortestPath
 from dfl_solvers.problems.simplex import Simplex
 from dfl_solvers.problems.top_k import TopK
 from dfl_solvers.program import Program
-from dfl_solvers.wrappers import Counting
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,12 +220,10 @@ def _solve(
         raise SolverError(
             f"{held!r}: instance {stopped[0]}: {Status.FEASIBLE.message}; ties need an optimal one"
         )
-    while isinstance(held, Counting | Cached):
-        held = minimizing(held.oracle)[0]
     given = {name: np.asarray(value) for name, value in (instance or {}).items()}
     if "mask" in given:
         given["mask"] = given["mask"].astype(bool)
-    return held, np.ascontiguousarray(costs), given, found
+    return solving(held), np.ascontiguousarray(costs), given, found
 
 
 def _exactly(distance: Array) -> Degeneracy:

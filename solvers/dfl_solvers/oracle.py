@@ -355,3 +355,37 @@ def minimizing(oracle: Oracle) -> tuple[Oracle, int]:
         -1 if ``oracle`` maximizes, else 1: ``sign * values`` are costs to be minimized.
     """
     return getattr(oracle, "minimizing", oracle), getattr(oracle, "sign", 1)
+
+
+def solving(oracle: Oracle) -> Oracle:
+    """Return the oracle that solves, without the wrappers that hand costs on to it.
+
+    Use it to ask what is known of a feasible set; to solve, ask the wrappers, which count,
+    remember or divide the work.
+
+    Parameters
+    ----------
+    oracle : Oracle
+        As it is or in ``Maximize``, ``Counting``, ``Cached``, ``Parallel`` or ``Pool``.
+
+    Returns
+    -------
+    Oracle
+        It minimizes. ``WithBackend`` solves by itself, perhaps a relaxation, and stays.
+
+    Examples
+    --------
+    >>> from dfl_solvers import Counting, Maximize, TopK, solving
+    >>> solving(Counting(Maximize(TopK(3, 1))))
+    TopK(n=3, k=1)
+    """
+    # imported here, since they are built on this module
+    from dfl_solvers.cached import Cached
+    from dfl_solvers.parallel import Parallel
+    from dfl_solvers.pool import Pool
+    from dfl_solvers.wrappers import Counting
+
+    held = minimizing(oracle)[0]
+    while isinstance(held, (Cached, Counting, Parallel, Pool)):
+        held = minimizing(held.oracle)[0]
+    return held

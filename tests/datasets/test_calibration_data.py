@@ -57,3 +57,12 @@ def test_same_seed_same_data_and_what_is_refused() -> None:
             make(5, noise=1.5)
         with pytest.raises(InvalidInputError, match="n_samples"):
             make(0)
+        with pytest.raises(InvalidInputError, match="got random_state='x', expected an int"):
+            make(5, random_state="x")
+
+
+@pytest.mark.filterwarnings("error")
+def test_very_bent_scores_overflow_nowhere() -> None:
+    data = make_ordinal_classes(2_000, degree=30, random_state=0)
+    assert {0, 9} <= set(data.classes)
+    assert np.isfinite(data.mean_costs).all()

@@ -68,7 +68,7 @@ def test_damaged_tables_are_refused(
     with pytest.raises(InvalidInputError, match=f"has no file {name}"):
         fetch()
     whole = (data_folder / name).read_bytes()
-    for content in (whole[:1000], b"", b"no archive"):
+    for content in (whole[:1000], b"", b"no archive", whole[:500] + b"\xff" * 40 + whole[540:]):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InvalidInputError, match="restore the original file"):
             fetch()

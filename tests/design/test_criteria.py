@@ -36,6 +36,7 @@ from dfl_solvers import (
     GridShortestPath,
     LinearProgram,
     Maximize,
+    MeanVariancePortfolio,
     Program,
     Simplex,
     TopK,
@@ -418,3 +419,31 @@ def test_reprs_rebuild_the_criteria() -> None:
         ResultantUncertainty(False),
     ):
         assert repr(eval(repr(criterion), globals())) == repr(criterion)  # noqa: S307
+
+
+@pytest.mark.parametrize("wrap", [lambda oracle: oracle, Maximize, Counting])
+@pytest.mark.parametrize("project", [True, False])
+def test_directions_are_refused_where_decisions_depend_on_the_scale(wrap, project) -> None:
+    """A portfolio with a variance of its own: twice the returns, another decision."""
+    problem = MeanVariancePortfolio(np.diag([1.0, 4.0]), 1.0)
+    costs = np.array([[-1.0, -2.0]])
+    assert not np.allclose(problem.solve(costs).decisions, problem.solve(9 * costs).decisions)
+    oracle, pool = wrap(problem), np.arange(1)
+    model = FiniteHypothesisClass(np.stack([costs, 9 * costs]))
+    linear = BayesianLinearRegression().fit(np.eye(2), np.eye(2) + 1)
+    for criterion, own, rows in (
+        (DirectionalUncertainty(project=project), model, pool),
+        (DirectionalUncertainty("bound", project), model, pool),
+        (ResultantUncertainty(project), model, pool),
+        (DeltaDirectionalUncertainty(project), model, pool),
+        (RegretUncertainty(project), model, pool),
+        (ConeDirectionalUncertainty(project=project), linear, np.eye(2)),
+        (IntegratedDirectionalDesign(project=project), linear, np.eye(2)),
+        (DeltaDirectionalUncertainty(project), linear, np.eye(2)),
+    ):
+        name = type(criterion).__name__
+        with pytest.raises(UnsupportedError, match=f"{name}: MeanVariancePortfolio has an obj"):
+            criterion.score(own, rows, oracle)
+    assert L2Uncertainty(project).score(model, pool, oracle) > 0
+    with pytest.raises(UnsupportedError, match="directional_margin: MeanVariancePortfolio"):
+        directional_margin(oracle, costs)

@@ -25,7 +25,14 @@ from dfl.design import (
     project_costs,
 )
 from dfl.exceptions import InvalidInputError, UnsupportedError
-from dfl_solvers import Assignment, Box, Counting, Simplex
+from dfl_solvers import (
+    Assignment,
+    Box,
+    Counting,
+    FromCallable,
+    MeanVariancePortfolio,
+    Simplex,
+)
 
 
 def two_sided(seed, n_designs=4, m=12):
@@ -274,3 +281,73 @@ def test_mean_uncertainty_rule_is_a_heuristic_by_the_law_of_the_pool(rng) -> Non
     assert l2.value == pytest.approx(np.sqrt(2))
     with pytest.raises(InvalidInputError, match="threshold=-1"):
         MeanUncertaintyBelow(-1).assess(model, pool, oracle, None, True)
+
+
+def test_the_margin_rule_refuses_decisions_that_depend_on_the_scale() -> None:
+    costs = np.array([[-1.0, -2.0]])
+    model, pool = FiniteHypothesisClass(np.stack([costs, 9 * costs])), np.arange(1)
+    oracle = MeanVariancePortfolio(np.diag([1.0, 4.0]), 1.0)
+    assert not DecisionConsensus().assess(model, pool, oracle, None, True).stop
+    with pytest.raises(UnsupportedError, match="scale of the costs"):
+        DirectionsWithinMargin(0.1, True).assess(model, pool, oracle, None, True)
+    with pytest.raises(UnsupportedError, match="lipschitz_of_class: MeanVariancePortfolio"):
+        lipschitz_of_class(model, pool, oracle, 1.0)
+
+
+def test_a_constant_from_a_margin_is_as_certain_as_the_margin() -> None:
+    assert not directional_lipschitz(2.0, 3.0, 0.1).certified
+    assert directional_lipschitz(2.0, 3.0, 0.1, certified=True).certified
+
+
+@pytest.mark.parametrize("loss", ["spo+", "squared"])
+def test_a_constant_of_regret_certifies_no_other_loss(loss, rng) -> None:
+    table, pool, oracle = rng.normal(size=(4, 5, 3)), np.arange(5), Simplex(3)
+    known = lipschitz_of_class(FiniteHypothesisClass(table), pool, oracle, 1.0)
+    model = FiniteHypothesisClass(table, loss, lipschitz=known)
+    verdict = SlackBelow(1.0).assess(model, pool, oracle, None, True)
+    assert not verdict.certified
+    assert f"not of loss={loss!r}" in verdict.statement
+
+
+def test_hypotheses_that_decide_alike_have_a_constant_of_zero(rng) -> None:
+    """Decisions that differ by rounding are the same, and directions that are equal no tie."""
+
+    def nearly(c):
+        decision = np.eye(3)[c.argmin()]
+        return decision + 1e-13 * c
+
+    base = np.array([[[1.0, 2.0, 3.0], [3.0, 1.0, 2.0]]])
+    model, pool = FiniteHypothesisClass(base * np.array([[[1.0]], [[4.0]]])), np.arange(2)
+    for oracle in (FromCallable(nearly, 3), Simplex(3)):
+        found = lipschitz_of_class(model, pool, oracle, 1.0)
+        assert (found.value, found.certified) == (0.0, True)
+    with pytest.raises(InvalidInputError, match="lipschitz=-1"):
+        FiniteHypothesisClass(base, lipschitz=-1.0)
+    known = FiniteHypothesisClass(model.hypotheses, lipschitz=found)
+    design = SequentialDesign(
+        known, DirectionalUncertainty(), oracle, SlackBelow(0.01), random_state=0, repeats=True
+    )
+    indices, _ = design.ask(pool)
+    design.tell(indices, rng.normal(size=(len(indices), 3)))
+    assert design.should_stop()
+    assert design.verdict_.certified
+    assert known.slack_ == 0
+    assert list(known.survivors_) == [0, 1]
+
+
+def test_the_constant_of_a_class_predicts_each_row_once_and_names_itself(rng) -> None:
+    class Counted:
+        ready = True
+
+        def __init__(self, table) -> None:
+            self.table, self.rows = table, 0
+
+        def members(self, X):
+            self.rows += len(X)
+            return self.table[X[:, 0].astype(int)]
+
+    model = Counted(rng.normal(size=(7, 4, 3)))
+    lipschitz_of_class(model, np.arange(7), Simplex(3), 1.0)
+    assert model.rows == 7
+    with pytest.raises(UnsupportedError, match="lipschitz_of_class compares the members"):
+        lipschitz_of_class(object(), np.arange(7), Simplex(3), 1.0)

@@ -104,3 +104,15 @@ def test_errors_of_a_stream() -> None:
         MarginStream(model, Box(2), scale=0)
     with pytest.raises(InvalidInputError, match="confidence=1"):
         MarginStream(model, Box(2), confidence=1.0)
+
+
+def test_a_slack_that_needs_ranges_is_refused_on_a_stream() -> None:
+    """Rejected rows add nothing to it, so that it would be no bound."""
+    table = np.ones((2, 3, 2))
+    for slack in ("mixture", "azuma"):
+        with pytest.raises(InvalidInputError, match=f"slack='{slack}'"):
+            MarginStream(FiniteHypothesisClass(table, slack=slack), Box(2))
+    for slack in ("practical", "none"):
+        stream = MarginStream(FiniteHypothesisClass(table, "squared", slack), Box(2), scale=5.0)
+        assert stream.offer([0])[0]
+        assert stream.tell([1.0, 1.0]).model.n_labels_ == 1

@@ -329,6 +329,25 @@ def test_a_checkpoint_knows_its_oracle(tmp_path: Path) -> None:
         clone(model).set_params(oracle=other).fit(data.X, data.C)
 
 
+def test_a_checkpoint_knows_a_loss_object_and_the_instances(tmp_path: Path) -> None:
+    data = make_knapsack(40, n_items=6, n_dimensions=2, capacity=15, random_state=0)
+    settings = {"max_iter": 2, "random_state": 0, "early_stopping": False}
+
+    def fit(sigma: float, capacity: float) -> None:
+        loss = make_loss("perturbed-fenchel-young", data.oracle, {"sigma": sigma})
+        model = DecisionFocusedRegressor(data.oracle, loss, checkpoint=tmp_path / "fit", **settings)
+        own = {"capacities": np.full((40, 2), capacity)}
+        # what was decided says nothing of the capacities
+        model.fit(data.X, decisions=decisions, instance=own)
+
+    decisions = data.oracle.solve(data.C).decisions
+    fit(0.1, 15.0)
+    fit(0.1, 15.0)
+    for other in ((5.0, 15.0), (0.1, 16.0)):
+        with pytest.raises(TrainingError, match="another training run"):
+            fit(*other)
+
+
 @both
 def test_bad_input_is_named(kind: str) -> None:
     data, (X, C), _ = shortest_path(0, n=60)

@@ -95,6 +95,12 @@ def test_a_module_is_asked_for_and_must_fit(data, tmp_path: Path) -> None:
     before = {k: v.clone() for k, v in module.state_dict().items()}
     dfl.load(tmp_path / "m", module)
     assert all(torch.equal(before[k], v) for k, v in module.state_dict().items())  # a copy
+    # frozen, in part or all of it, it predicts all the same
+    for frozen in (module, module[0]):
+        frozen.requires_grad_(False)
+        again = dfl.load(tmp_path / "m", module)
+        np.testing.assert_array_equal(again.predict(data.X), model.predict(data.X))
+        module.requires_grad_(True)
 
 
 def test_a_loss_object_is_not_stored_and_fit_says_so(data, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from sklearn.model_selection import TimeSeriesSplit
 from dfl import DecisionFocusedRegressor, make_loss
 from dfl.datasets import make_knapsack, make_shortest_path
 from dfl.exceptions import InvalidInputError, TrainingError, UnsupportedError
+from dfl.risk import CVaRLoss
 from dfl_solvers import Box, Counting, FromCallable, GridShortestPath, Pool, TopK
 
 DATA = make_shortest_path(200, grid=(4, 4), degree=6, noise=0.5, random_state=0)
@@ -340,6 +341,36 @@ def test_a_pool_is_that_of_all_labels_however_they_were_solved() -> None:
     )
     pieces = make(early_stopping=False, loss="ranking-listwise").fit(X[:60], C[:60])
     np.testing.assert_array_equal(pieces.coef_, at_once.coef_)
+
+
+@pytest.mark.parametrize("case", ["adaptive-imle", "cvar", "pool"])
+def test_a_forecast_changes_nothing(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dfl.estimators._solver_time as module
+
+    def fitted() -> np.ndarray:
+        model = make(early_stopping=False, loss="spo+" if case == "pool" else "adaptive-imle")
+        if case == "cvar":
+            model.set_params(loss=CVaRLoss(make_loss("spo+", DATA.oracle), 0.8))
+        if case == "pool":
+            model.set_params(oracle=Pool(DATA.oracle, 0.3, random_state=0))
+        return model.fit(X, C).coef_
+
+    plain = fitted()
+    monkeypatch.setattr(module, "_LONG", 1e-9)  # as if all were slow
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        np.testing.assert_array_equal(fitted(), plain)
+
+
+def test_the_solves_of_a_relaxation_are_counted_and_limited() -> None:
+    data = make_knapsack(60, n_items=8, n_dimensions=2, degree=4, random_state=0)
+    settings = {"max_iter": 3, "early_stopping": False, "random_state": 0}
+    model = DecisionFocusedRegressor(data.oracle, "relaxed-spo+", **settings)
+    model.fit(data.X, data.C)
+    assert model.budget_.instances == 60 + 3 * 60  # labels, and each epoch all of them
+    model.set_params(max_iter=10_000, max_solver_seconds=0.05).fit(data.X, data.C)
+    assert model.n_iter_ < 10_000
+    assert 0.05 <= model.budget_.seconds < 3
 
 
 def test_interrupted_solves_are_counted_by_epoch() -> None:

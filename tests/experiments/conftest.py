@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,11 +25,6 @@ def dfl(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch) -> Call
     return call
 
 
-def _hear_interrupts() -> None:
-    """Undo what a shell does to what it runs in the background: ignore Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.fixture
 def start(tmp_path: Path) -> Callable[..., subprocess.Popen]:
     """Start the command line as a process of its own; its errors go to the file ``err``."""
@@ -44,7 +37,6 @@ def start(tmp_path: Path) -> Callable[..., subprocess.Popen]:
                 cwd=tmp_path,
                 stdout=subprocess.DEVNULL,
                 stderr=err,
-                preexec_fn=_hear_interrupts if os.name == "posix" else None,
             )
 
     return begin

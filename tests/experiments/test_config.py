@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from dfl.exceptions import InvalidInputError
-from dfl_experiments.config import DesignConfig, RunConfig, SuiteConfig, load, parse_seeds, recipes
+from dfl_experiments.config import TAGGED, DesignConfig, RunConfig, SuiteConfig, parse_seeds
+from dfl_experiments.config_file import load, recipes
 
 
 def test_all_shipped_recipes_are_valid() -> None:
@@ -20,6 +22,15 @@ def test_all_shipped_recipes_are_valid() -> None:
     for name, description in recipes().items():
         assert isinstance(load(name), RunConfig | DesignConfig | SuiteConfig)
         assert description.endswith(".")
+
+
+def test_models_are_known_by_their_tags() -> None:
+    kinds = {"llm-routing", "tabular-ball", "energy", "equal-weight", "elimination", "reference"}
+    assert kinds < set(TAGGED)
+    assert TAGGED["shortest-path"] is type(load("shortest-path").problem)
+    for tag, leaf in TAGGED.items():
+        annotations = [field.annotation for field in leaf.model_fields.values()]
+        assert Literal[tag] in annotations
 
 
 def test_settings_change_what_they_name() -> None:
@@ -46,6 +57,7 @@ def test_seeds_that_are_none(text: str) -> None:
         (["shortest-path", "--set", "problem.degree=x"], "problem.degree: got 'x', expected a"),
         (["shortest-path", "--set", "problem.noise=-1"], "problem.noise: got -1"),
         (["shortest-path", "--set", "problem.kind=shortestpath"], "problem.kind: got.*did you"),
+        (["shortest-path", "--set", "problem.kind=[1]"], "kind: got '\\[1\\]', expected"),
         (["shortest-path", "--set", "methods.spo.loss=x"], "methods.spo: unknown.*'spo\\+'"),
         (["shortest-path", "--set", "methods.spo+.loss=spo"], "methods.spo\\+.*got loss 'spo'"),
         (["shortest-path", "--set", "methods.spo+.optimizer=adan"], "optimizer.*'adam'"),

@@ -16,8 +16,10 @@ import numpy as np
 import pandas
 import pytest
 
+from dfl.design import SequentialDesign
 from dfl.exceptions import InvalidInputError, MissingDependencyError
 from dfl_experiments import config as configuration
+from dfl_experiments import config_file
 from dfl_experiments.design import desk
 from dfl_experiments.design.allocation import allocation
 from dfl_experiments.design.methods import Elimination, Linear, Reference
@@ -124,6 +126,8 @@ def test_results_do_not_depend_on_the_number_of_processes(dfl: Callable, tmp_pat
         (["problem.label=[1]"], "problem.label: unknown key.*'labels'"),
         (["problem.kind=scale-decoy"], "problem.kind: got 'scale-decoy'.*'scale-decoys'"),
         (["metrics=[regret]"], "metrics: unknown key"),
+        (["methods.l2.learner=[1]"], "methods.l2.learner: got '\\[1\\]', expected one of"),
+        (["problem.stop={slack: 0.1}"], "methods.directional: got problem.stop.slack"),
     ],
 )
 def test_mistakes_are_one_line(dfl: Callable, settings: list[str], words: str) -> None:
@@ -139,13 +143,73 @@ def test_design_run_is_for_design_studies(dfl: Callable) -> None:
     assert code == 2
     assert "run it by: dfl run shortest-path" in err
     for name in DESIGNS:
-        assert isinstance(configuration.load(name), configuration.DesignConfig)
+        assert isinstance(config_file.load(name), configuration.DesignConfig)
     # methods that do not go with the problem are refused before anything is computed
     code, _, err = dfl(
         "run", "design-scale-decoys", "--set", "problem={kind: tabular-ball, labels: [5]}"
     )
     assert code == 2
     assert "methods.directional: got learner 'elimination', but this problem has no hypoth" in err
+
+
+def test_what_would_fail_in_the_middle_is_refused_before(dfl: Callable) -> None:
+    small = LinearCosts(kind="linear-costs", labels=(10, 21), n_pool=20)
+    with pytest.raises(InvalidInputError, match=r"problem\.labels: got 21, expected at most 20"):
+        small.check([linear("random")], 0)
+    ScaleDecoys(kind="scale-decoys", labels=(21,)).check([linear("random")], 0)  # repeats
+    stops = ScaleDecoys(kind="scale-decoys", labels=(5,), stop={"slack": 0.1, "consensus": False})
+    floor = Reference(name="floor", learner="reference", of="elimination")
+    stops.check([floor, eliminate("random", slack="azuma")], 0)
+    for method in (linear("random"), eliminate("random", slack="practical")):
+        with pytest.raises(InvalidInputError, match=r"methods\.random: .* 'mixture' or 'azuma'"):
+            stops.check([method], 0)
+    with pytest.raises(InvalidInputError, match=r"methods\.random: got first 6, expected .* 5,"):
+        stops.model_copy(update={"stop": None}).check([linear("random", first=6)], 0)
+
+
+def test_the_criterion_takes_over_inside_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    ask = SequentialDesign.ask
+
+    def record(design: SequentialDesign, pool: np.ndarray, n: int):
+        asked.append((len(design.indices_), n, type(design.criterion).__name__))
+        return ask(design, pool, n)
+
+    monkeypatch.setattr(SequentialDesign, "ask", record)
+    study = LinearCosts(kind="linear-costs", labels=(3, 20), batch=10)
+    study.compute(linear("directional", first=6), 0)
+    random, other = "RandomSampling", "DirectionalUncertainty"
+    assert asked == [(0, 3, random), (3, 3, random), (6, 10, other), (16, 4, other)]
+
+
+def test_a_linear_model_may_stop_where_there_are_hypotheses() -> None:
+    study = ScaleDecoys(
+        kind="scale-decoys", labels=(5,), stop={"mean_uncertainty": 9, "consensus": False}
+    )
+    values = study.compute(linear("random"), 0)["values"]
+    assert values.keys() == {"regret@5", "labels-to-mean-uncertainty"}
+
+
+def test_one_seed_has_a_mean_and_no_interval(dfl: Callable) -> None:
+    small = ["--set", "problem.labels=[5]", "--set", "problem.n_hypotheses=5", "--n-jobs", "1"]
+    out = dfl("run", "design-scale-decoys", *small, "--seeds", "0")[1]
+    assert "nan" not in out
+    (line,) = [line for line in out.splitlines() if line.split()[:1] == ["l2"]]
+    assert "±" not in line
+
+
+def test_results_say_which_rules_stopped(dfl: Callable, tmp_path: Path) -> None:
+    # a rule that stops with the last label has stopped
+    stop = "problem.stop={slack: 1e-9, consensus: false, mean_uncertainty: 9}"
+    settings = ["problem.labels=[10]", "problem.batch=10", "problem.n_hypotheses=5", stop]
+    options = [part for setting in settings for part in ("--set", setting)]
+    command = ["run", "design-stopping", *options, "--seeds", "0:2", "--n-jobs", "1"]
+    assert dfl(*command, "--out", "r")[0] == 0
+    table = pandas.read_parquet(tmp_path / "r" / "results.parquet").set_index("metric")
+    assert (table.loc[["labels-to-slack", "labels-to-mean-uncertainty"]].value == 10).all()
+    assert not table.loc["labels-to-slack"].stopped.any()
+    assert table.loc["labels-to-mean-uncertainty"].stopped.all()
+    assert table.loc["regret"].stopped.isna().all()
 
 
 def test_scale_decoys_mislead_a_criterion_that_does_not_know_what_decides() -> None:
@@ -222,6 +286,7 @@ def test_stopping_rules_note_the_labels_they_need() -> None:
         found = own["values"][f"labels-to-{rule}"]
         assert found <= 1500
         assert (rule in own["unstopped"]) <= (found == 1500)
+    assert set(own) == {"values", "unstopped", "seconds", "solves"}
 
 
 @pytest.fixture
@@ -280,6 +345,8 @@ def test_text_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(X.mean(0), 0, atol=1e-9)
     assert (np.abs(X[0] - X[2]) < 1e-6).all()
     assert text_features(texts, "statistics", 2, None).shape == (40, 8)
+    with pytest.raises(InvalidInputError, match="n_components: got 5000, expected at most 3, the"):
+        text_features(texts, "words", 5000, None)
     with pytest.raises(InvalidInputError, match="got 'nowhere', expected the folder"):
         text_features(texts, "embedding", 2, "nowhere")
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
@@ -349,13 +416,14 @@ def test_ask_and_tell(dfl: Callable, laboratory: Path) -> None:
     label(laboratory, names[:3][::-1])
     assert dfl(*TELL)[1] == "3 new labels, 3 in all, 1 rows to come\n"
     assert rows_of(dfl(*ASK)[1]) == names[3:]
-    # the file that ask wrote, with costs filled in, in any order; rows without are passed over
+    # the file that ask wrote, with costs filled in; rows without are passed over, as are columns
+    # that are no costs
     code, out, _ = dfl(*ASK, "--out", "asked.csv")
     assert out == "1 rows to label: asked.csv\n"
     write(
         laboratory / "new.csv",
-        ["c0", "weight", "id", "c1", "c2"],
-        [["", "", names[0], "", ""], [1, 1, names[3], 2, 3]],
+        ["c0", "weight", "id", "note", "c1", "c2"],
+        [["", "", names[0], "later", "NA", "nan"], [1, 1, names[3], "", 2, 3]],
     )
     assert dfl(*TELL)[1] == "1 new labels, 4 in all, 0 rows to come\n"
     # the rest of the pool, each row once
@@ -373,6 +441,67 @@ def test_ask_and_tell(dfl: Callable, laboratory: Path) -> None:
     expected = {f"r{i}": costs_of(f"r{i}") for i in range(20)} | {names[3]: [1, 2, 3]}
     for row, costs in zip(learned.indices_, learned.C_, strict=True):
         np.testing.assert_allclose(costs, expected[f"r{row}"])
+
+
+@pytest.mark.parametrize("named", ["ask", "ask again", "tell", "never"])
+def test_costs_are_known_by_their_names(dfl: Callable, laboratory: Path, named: str) -> None:
+    option = ["--costs", "c0,c1,c2"]
+    names = rows_of(dfl(*FIRST, *(option if named == "ask" else []))[1])
+    if named == "ask again":
+        assert dfl(*ASK, *option)[0] == 0
+    label(laboratory, names[:1])
+    assert dfl(*TELL, *(option if named == "tell" else []))[0] == 0
+    for name, order in ((names[1], [2, 0, 1]), (names[2], [1, 2, 0])):
+        costs = costs_of(name)
+        header = ["id", *(f"c{j}" for j in order)]
+        write(laboratory / "new.csv", header, [[name, *(costs[j] for j in order)]])
+        code, _, err = dfl(*TELL, "--costs", ",".join(header[1:]))
+        assert (code, len(err.splitlines())) == (2, 1)
+        assert f"--costs: got {', '.join(header[1:])}, but s was begun with c0, c1, c2; " in err
+        assert dfl(*TELL)[0] == 0
+    assert dfl(*ASK, "--costs", "c*")[0] == 0
+    learned = desk._design(Path("s"), desk._setup(Path("s")))
+    assert len(learned.C_) == 3
+    for row, costs in zip(learned.indices_, learned.C_, strict=True):
+        np.testing.assert_allclose(costs, costs_of(f"r{row}"))
+    write(laboratory / "new.csv", ["id", "c0", "c1", "c3"], [[names[3], 1, 2, 3]])
+    code, _, err = dfl(*TELL)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "no column 'c2' for the costs that s was begun with" in err
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (["--features", "x,y"], "--features: got x, y, but s was begun with kind, x, y; leave"),
+        (["--costs", "c1,c0,c2"], "--costs: got c1, c0, c2, but s was begun with c0, c1, c2; lea"),
+        (["--costs", "c1,c2"], "--costs: got c1, c2, but s was begun with c0, c1, c2; leave"),
+        (["--costs", "a,b,c"], "s: no column 'a' for --costs, expected one of: c0, c1, c2"),
+    ],
+)
+def test_other_columns_are_refused(
+    dfl: Callable, laboratory: Path, option: list[str], words: str
+) -> None:
+    first = dfl(*FIRST, "--costs", "c0,c1,c2")[1]
+    code, out, err = dfl(*ASK, *option)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert words in err
+    assert dfl(*ASK, "--features", "kind,[xy]", "--costs", "c0,c1,c2")[1] == first
+
+
+def test_costs_that_are_named_late_are_checked(dfl: Callable, laboratory: Path) -> None:
+    dfl(*FIRST)
+    for costs, words in (("c0,c1", "got 2 names, expected 3"), ("x,c1,c2", "'x' is named for two")):
+        code, _, err = dfl(*ASK, "--costs", costs)
+        assert (code, len(err.splitlines())) == (2, 1)
+        assert words in err
+
+
+def test_a_file_is_no_folder_of_a_state(dfl: Callable, laboratory: Path) -> None:
+    command = [part if part != "s" else "pool.csv" for part in FIRST]
+    code, out, err = dfl(*command)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert "--state: pool.csv is a file, expected a folder" in err
 
 
 def test_the_same_seed_asks_the_same_rows(dfl: Callable, laboratory: Path) -> None:
@@ -489,7 +618,7 @@ def test_a_process_killed_between_ask_and_tell_loses_nothing(
 
 
 def test_methods_are_compared_with_the_baseline_of_their_family() -> None:
-    config = configuration.load("llm-allocation")
+    config = config_file.load("llm-allocation")
     found = {method.name: config.baseline(method) for method in config.methods}
     assert found["l2"] == "random"
     assert found["l2, squared loss"] == "random, squared loss"

@@ -67,7 +67,10 @@ def test_a_run_leaves_all_its_files(dfl: Callable, tmp_path: Path) -> None:
     assert len(after) == 12
 
     # the same numbers from two processes
-    dfl("run", "shortest-path", *TINY, "--seeds", "0:2", "--out", "p", "--n-jobs", "2", "--quiet")
+    code, _, err = dfl(
+        "run", "shortest-path", *TINY, "--seeds", "0:2", "--out", "p", "--n-jobs", "2", "--quiet"
+    )
+    assert (code, err) == (0, "")
     other = pandas.read_parquet(tmp_path / "p" / "results.parquet")
     pandas.testing.assert_frame_equal(table.drop(columns="seconds"), other.drop(columns="seconds"))
 

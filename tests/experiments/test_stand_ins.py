@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas
 import pytest
 
-from dfl_experiments.config import load
+from dfl_experiments.config_file import load
 
 SMALL = ["--set", "problem.n_train=400", "--set", "problem.n_test=400", "--n-jobs", "1"]
 

@@ -15,6 +15,7 @@ from dfl import DecisionFocusedRegressor, Target, make_loss, metrics
 from dfl.datasets import make_shortest_path
 from dfl.exceptions import InvalidInputError, UnsupportedError
 from dfl.losses._cones import NormalCones
+from dfl.risk import CVaRLoss
 from dfl.training import Checkpoint, TableSource, train
 from dfl_solvers import (
     Assignment,
@@ -206,8 +207,9 @@ def test_adaptive_imle_without_a_step_has_no_gradient() -> None:
     assert loss.alpha.item() == pytest.approx(1e-3)
 
 
-def test_adaptive_imle_resumes_with_its_step(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["adaptive-imle", "cvar"])
+def test_a_loss_that_learns_resumes_with_what_it_learned(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         importlib.import_module("dfl.training.train"), "_SECONDS_BETWEEN_CHECKPOINTS", 0.0
@@ -218,10 +220,13 @@ def test_adaptive_imle_resumes_with_its_step(
     class Killed(Exception):
         pass
 
-    def run(name: str, epochs: int) -> tuple[torch.Tensor, float]:
+    def run(path: str, epochs: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Train for five epochs, but break off where the table was read more often."""
         torch.manual_seed(0)
-        model, loss = torch.nn.Linear(5, 12), make_loss("adaptive-imle", data.oracle)
+        model = torch.nn.Linear(5, 12)
+        loss = make_loss("spo+" if name == "cvar" else name, data.oracle)
+        if name == "cvar":
+            loss = CVaRLoss(loss, alpha=0.5, window=100)
         table = TableSource(X, loss.complete(Target(costs=costs)))
 
         class Breaking:
@@ -233,16 +238,18 @@ def test_adaptive_imle_resumes_with_its_step(
                     raise Killed
                 return table.batches(model, generator)
 
-        file = Checkpoint(tmp_path / name, "same")
+        file = Checkpoint(tmp_path / path, "same")
         with contextlib.suppress(Killed):
             train(model, loss, Breaking(), max_iter=5, checkpoint=file)
-        return model.weight.detach(), loss.alpha.item()
+        return model.weight.detach(), loss.state_dict()
 
-    weight, alpha = run("whole", 5)
-    assert run("parts", 2)[1] != alpha
+    weight, state = run("whole", 5)
+    _, first = run("parts", 2)
     again, resumed = run("parts", 3)
     assert torch.equal(weight, again)
-    assert resumed == alpha != 1
+    for key, value in state.items():
+        assert torch.equal(value.nan_to_num(-1), resumed[key].nan_to_num(-1))
+        assert not torch.equal(value, first[key])
 
 
 @pytest.mark.parametrize("key", CONES)

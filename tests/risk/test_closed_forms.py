@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import gammaln, hyp1f1
 
 from dfl import metrics
 from dfl.exceptions import InvalidInputError
@@ -17,6 +18,7 @@ from dfl.risk import (
     interval_calibration,
     mean_resultant_length,
 )
+from dfl.risk.closed_forms import _mean_norm
 from dfl_solvers import Ball
 
 
@@ -119,3 +121,32 @@ def test_numbers_out_of_range_are_named() -> None:
         ball_calibration([0.1], [1.0], 1.0)
     with pytest.raises(InvalidInputError, match="dimension"):
         mean_resultant_length(1.0, 1)
+
+
+@pytest.mark.parametrize("d", [2, 5, 30])
+def test_mean_lengths_are_those_of_the_hypergeometric_function(d: int) -> None:
+    distance = np.array([0.0, 0.1, 1.0, 3.0, 30.0, 1e6])
+    factor = np.sqrt(2) * np.exp(gammaln((d + 1) / 2) - gammaln(d / 2))
+    expected = factor * hyp1f1(-0.5, d / 2, -(distance**2) / 2)
+    np.testing.assert_allclose(_mean_norm(distance, d), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("distance", [0.0, 9.0, 20.0, 200.0])
+def test_mean_lengths_of_many_costs_are_those_of_draws(
+    distance: float, rng: np.random.Generator
+) -> None:
+    """Where the hypergeometric function overflows."""
+    along, across = rng.normal(size=100_000) + distance, rng.chisquare(199, 100_000)
+    lengths = np.sqrt(along**2 + across)
+    error = 4 * lengths.std() / len(lengths) ** 0.5
+    assert float(_mean_norm(np.array(distance), 200)) == pytest.approx(lengths.mean(), abs=error)
+
+
+def test_ball_of_many_costs() -> None:
+    mean = np.ones(200)
+    found = ball_calibration([0.01, 1.0, 2 * 200**0.5], mean, 1.0)
+    assert np.isfinite(found).all()
+    resultant = float(mean_resultant_length(200**0.5, 200))
+    # the least ratio is that of the antipode
+    assert (found / [0.01, 1.0, 2 * 200**0.5] >= resultant - 1e-9).all()
+    assert found[2] / (2 * 200**0.5) == pytest.approx(resultant)

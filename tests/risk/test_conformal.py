@@ -304,3 +304,11 @@ def test_padded_ellipsoids_are_refused() -> None:
     assert model.decide(X, groups=days, risk=box).decisions.sum() == 40
     with pytest.raises(UnsupportedError, match="instances of equal size"):
         ConformalEllipsoid(0.2).calibrate(model, X, y, groups=days)
+
+
+@pytest.mark.parametrize("alpha", [1.5, 0.0, -0.1])
+def test_a_box_without_probability_is_refused(alpha: float, rng) -> None:
+    X, C = rng.normal(size=(60, 2)), rng.normal(size=(60, 3))
+    model = PredictThenOptimizeRegressor(Simplex(3)).fit(X, C)
+    with pytest.raises(InvalidInputError, match=f"alpha={alpha}, expected a number between 0 and"):
+        ConformalBox(alpha).calibrate(model, X, C)

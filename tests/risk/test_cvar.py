@@ -207,7 +207,7 @@ def test_the_window_remembers_training_only(rng) -> None:
     truth = [Target(costs=torch.tensor([[a], [b]])) for a, b in ((1.0, 2.0), (3.0, 4.0))]
     with torch.no_grad():
         loss(zero, truth[0])
-    assert len(loss.recent) == 0
+    assert loss.recent.isnan().all()
     loss(zero, truth[0])
     loss(zero, truth[1])
     np.testing.assert_allclose(loss.recent.numpy(), [4, 9, 16])
@@ -282,3 +282,12 @@ def test_training_for_the_tail_lowers_the_tail_of_the_loss() -> None:
         tails[name] = cvar(values, 0.9), values.mean()
     assert tails["tail"][0] < 0.97 * tails["mean"][0]
     assert tails["mean"][1] < tails["tail"][1]
+
+
+@pytest.mark.parametrize("rule", [GaussianCVaR(confidence=2.0), GaussianCVaR(confidence=0.0),
+                                  CVaR(confidence=2.0)], ids=repr)  # fmt: skip
+def test_an_interval_without_probability_is_refused(rule, rng) -> None:
+    X, C = rng.normal(size=(60, 2)), rng.normal(size=(60, 3))
+    model = PredictThenOptimizeRegressor(Simplex(3)).fit(X, C)
+    with pytest.raises(InvalidInputError, match=r"confidence=.*between 0 and 1"):
+        rule.calibrate(model, X, C)

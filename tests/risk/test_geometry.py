@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from dfl.exceptions import InvalidInputError, UnsupportedError
-from dfl.risk import SetGeometry, set_geometry
+from dfl.risk import SetGeometry, margin_certificate, set_geometry
 from dfl_solvers import (
     Assignment,
     Ball,
     Box,
+    Cached,
     Counting,
     Ellipsoid,
     EntropyBall,
@@ -21,8 +22,11 @@ from dfl_solvers import (
     LogBarrierSimplex,
     Maximize,
     Newsvendor,
+    Parallel,
+    Pool,
     Simplex,
     TopK,
+    WithBackend,
 )
 
 ELLIPSOID = Ellipsoid(np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.2], [0.0, 0.2, 3.0]]), 0.7)
@@ -124,3 +128,35 @@ def test_an_objective_with_a_part_of_its_own_is_refused() -> None:
     oracle = Newsvendor(np.arange(15.0).reshape(5, 3), 4.0, 1.0, 12.0)
     with pytest.raises(UnsupportedError, match=r"not c\.w alone"):
         set_geometry(oracle)
+
+
+@pytest.mark.parametrize("wrap", [Counting, Cached, Parallel, lambda ball: Pool(ball, 0.5)])
+def test_sets_are_known_inside_wrappers(wrap) -> None:
+    found, plain = set_geometry(wrap(Ball(2))), set_geometry(Ball(2))
+    assert (found.diameter, found.width, found.exact) == (plain.diameter, plain.width, True)
+    assert found.curvature is not None
+
+
+def test_a_relaxation_keeps_its_own_set() -> None:
+    knapsack = Knapsack(np.array([[2.0, 4.0]]), np.array([3.0]))
+    relaxed = set_geometry(WithBackend(knapsack, relaxed=True))
+    assert relaxed.diameter == pytest.approx(1.25)
+    assert set_geometry(Counting(knapsack)).diameter == pytest.approx(1.0)
+
+
+def test_margin_certificates_know_the_set_inside_wrappers() -> None:
+    costs = np.tile([[1.0, 0.0]], (50, 1))
+    given = {"complexity": 0.01, "cost_radius": 1.0}
+    plain = margin_certificate(Ball(2), costs, costs, 1.0, **given)
+    assert margin_certificate(Counting(Ball(2)), costs, costs, 1.0, **given).bound == plain.bound
+
+
+@pytest.mark.parametrize("vertices", [np.ones((3, 2)), np.full((7, 2), 0.1), np.ones((1, 2))])
+def test_equal_vertices_are_one_point(vertices: np.ndarray) -> None:
+    found = set_geometry(Box(2), vertices=vertices)
+    assert (found.diameter, found.width, found.dimension, found.exact) == (0, 0, 0, True)
+
+
+def test_no_vertex_is_no_set() -> None:
+    with pytest.raises(InvalidInputError, match=r"vertices of shape \(0, 2\)"):
+        set_geometry(Box(2), vertices=np.zeros((0, 2)))

@@ -158,6 +158,8 @@ def test_mistakes_are_named(rng) -> None:
         WeightedSampleAverage(Simplex(3)).decide(X)
     with pytest.raises(InvalidInputError, match="where costs are uncertain"):
         WeightedSampleAverage(Simplex(3)).fit(X, D).decide(X, costs=np.ones(3))
+    with pytest.raises(InvalidInputError, match=r"confidence=5\.0, expected a number between"):
+        WeightedSampleAverage(Simplex(3), confidence=5.0).fit(X, D)
     model = WeightedSampleAverage(Newsvendor(np.ones((1, 3)), 9.0, 1.0), None, "demand").fit(X, D)
     with pytest.raises(InvalidInputError, match="got costs=None where demand are uncertain"):
         model.decide(X)

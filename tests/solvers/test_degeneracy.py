@@ -23,6 +23,7 @@ from dfl_solvers import (
     Maximize,
     MixedIntegerProgram,
     Oracle,
+    Parallel,
     Program,
     Simplex,
     Status,
@@ -486,11 +487,11 @@ def test_refusals() -> None:
 def test_a_cache_in_between_changes_nothing() -> None:
     costs = np.array([[1.0, 2.0, 3.0], [-1.0, 0.5, 2.0]])
     for oracle in (Ball(3), Box(3), Simplex(3)):
-        plain, cached = (
-            degeneracy_distance(held, costs) for held in (oracle, Counting(Cached(oracle)))
-        )
-        np.testing.assert_array_equal(plain.distance, cached.distance)
-        assert cached.exact.all()
+        plain = degeneracy_distance(oracle, costs)
+        for wrapped in (Counting(Cached(oracle)), Parallel(oracle)):
+            found = degeneracy_distance(wrapped, costs)
+            np.testing.assert_array_equal(plain.distance, found.distance)
+            assert found.exact.all()
 
 
 def test_a_basis_that_leads_nowhere_is_given_up(

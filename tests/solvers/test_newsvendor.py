@@ -206,9 +206,9 @@ def test_whole_likelihoods_are_repeated_scenarios(rng):
             np.testing.assert_allclose(found.decisions[i], alone.decisions[0], rtol=1e-9)
 
 
+@pytest.mark.parametrize(("m", "n"), [(30, 5), (1, 1), (1, 4), (9, 1)])
 @pytest.mark.parametrize("capacity", [None, 40.0, 12.0])
-def test_likelihoods_agree_with_a_general_solver(capacity, rng):
-    m, n = 30, 5
+def test_likelihoods_agree_with_a_general_solver(capacity, m, n, rng):
     demand, shortage, holding = draw(rng, 3, n)
     oracle = Newsvendor(demand, shortage, holding, capacity)
     instance = {
@@ -221,9 +221,23 @@ def test_likelihoods_agree_with_a_general_solver(capacity, rng):
         own = {name: values[i] for name, values in instance.items()}
         general = LinearProgram(oracle.program(own)).solve(costs[i : i + 1])
         assert found.objectives[i] == pytest.approx(general.objectives[0], abs=1e-7)
+    # one demand for all instances, whose weights differ
+    own = {"likelihood": instance["likelihood"][:, :3]}
+    together = oracle.solve(costs, own).decisions
+    for i in range(m):
+        alone = oracle.solve(costs[[i]], {"likelihood": own["likelihood"][[i]]}).decisions
+        np.testing.assert_array_equal(alone[0], together[i])
     equal = {"demand": instance["demand"], "likelihood": np.full((m, 11), 0.2)}
     plain = oracle.solve(costs, {"demand": instance["demand"]}).objectives
     np.testing.assert_allclose(oracle.solve(costs, equal).objectives, plain, rtol=1e-12)
+
+
+def test_the_likelihoods_of_one_item_alone_count():
+    oracle = Newsvendor([[1.0], [2.0], [3.0], [10.0]], [4.0], [1.0])
+    likely = np.array([[0.97, 0.01, 0.01, 0.01]])
+    for n in (1, 2):
+        found = oracle.solve(np.zeros((n, 1)), {"likelihood": likely.repeat(n, axis=0)})
+        np.testing.assert_array_equal(found.decisions, 1.0)
 
 
 def test_evaluate_of_any_decision(rng):

@@ -14,13 +14,18 @@ from dfl_solvers import (
     Counting,
     FromCallable,
     GridShortestPath,
+    Knapsack,
     LinearProgram,
     Maximize,
+    Parallel,
+    Pool,
     Program,
     Simplex,
     Status,
     TopK,
+    WithBackend,
     check_oracle,
+    solving,
 )
 from dfl_solvers.exceptions import (
     InfeasibleError,
@@ -230,3 +235,26 @@ def test_whole_numbers_without_sign_and_foreign_bytes_are_read_right() -> None:
         )
     huge = GridShortestPath(2, 2).solve(np.full((1, 4), 1e200))
     assert huge.objectives[0] == 2e200
+
+
+def test_the_oracle_that_solves_is_inside_all_that_hand_on() -> None:
+    problem = Knapsack(np.array([[1.0, 2.0]]), np.array([2.0]))
+    for around in (problem, Maximize(problem), Cached(Maximize(problem)), Parallel(problem),
+                   Pool(Counting(Cached(problem)), 0.5), Maximize(Counting(problem))):  # fmt: skip
+        assert solving(around) is problem
+    # a relaxation is another problem
+    relaxed = WithBackend(problem, relaxed=True)
+    assert solving(Counting(relaxed)) is relaxed
+
+
+def test_what_holds_an_oracle_but_changes_it_is_no_wrapper() -> None:
+    class Shifted:
+        """Another objective."""
+
+        n_costs = 2
+
+        def __init__(self, oracle) -> None:
+            self.oracle = oracle
+
+    around = Shifted(Box(2))
+    assert solving(around) is around

@@ -423,7 +423,6 @@ def test_the_processes_end_with_their_parent_within_a_solve(tmp_path, how):
             env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             stderr=said,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     try:
         _wait_for(2, folder)
@@ -440,16 +439,8 @@ def test_the_processes_end_with_their_parent_within_a_solve(tmp_path, how):
         run.wait()
 
 
-@pytest.fixture
-def hear_interrupts():
-    """Undo what a shell does to what it runs in the background: ignore Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to a thread here")
-def test_an_interrupted_notebook_goes_on(tmp_path, hear_interrupts):
+def test_an_interrupted_notebook_goes_on(tmp_path):
     def endless(c):
         while c[0] == SLEEP:
             (tmp_path / str(os.getpid())).write_text(str(time.time()))

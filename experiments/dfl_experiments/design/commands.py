@@ -56,13 +56,13 @@ def ask(
         state,
         pool,
         n,
-        problem,
-        _names(features),
-        _names(costs),
-        _criterion(criterion),
-        floor,
-        ridge,
-        seed,
+        problem=problem,
+        features=_names(features),
+        costs=_names(costs),
+        criterion=_criterion(criterion),
+        floor=floor,
+        ridge=ridge,
+        seed=seed,
     )
     rows = [(name, f"{weight:.12g}") for name, weight in zip(found.ids, found.weights, strict=True)]
     if out is None:

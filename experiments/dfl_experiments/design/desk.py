@@ -16,7 +16,7 @@ from dfl.exceptions import InvalidInputError
 from dfl_experiments.base import AbstractModel
 from dfl_experiments.cells import explained, write_atomically
 from dfl_experiments.design.criteria import Criterion, greedy, make_criterion
-from dfl_experiments.tables.csv_file import CSVFile
+from dfl_experiments.tables.csv_file import CSVFile, is_missing, matching
 from dfl_experiments.tables.problem_file import read_problem
 from dfl_experiments.tables.schema import Schema
 from dfl_solvers import load_oracle, save_oracle
@@ -36,7 +36,8 @@ class Setup(AbstractModel):
     form : int
         Number of the format.
     table : Schema
-        Which columns of the pool are features, and the names of the costs if they were given.
+        Which columns of the pool are features, and the names of the costs: none until an ``ask``
+        names them or the first ``tell`` has them.
     ids : list of str
         Of the rows of the pool, in their order.
     pool, problem : str
@@ -90,6 +91,7 @@ def ask(
     state: Path,
     pool: Path,
     n: int,
+    *,
     problem: Path | None = None,
     features: Sequence[str] | None = None,
     costs: Sequence[str] | None = None,
@@ -122,6 +124,12 @@ def ask(
                 f"--problem: {problem} is not what {state} was begun with; leave the option out, "
                 "or begin in another folder"
             )
+        if features is not None:
+            named = table.matching(features, "--features")
+            _check_columns(state, "--features", sorted(named), sorted(setup.table.features))
+        if costs is not None and setup.table.costs:
+            named = matching(costs, setup.table.costs, "--costs", state)
+            _check_columns(state, "--costs", named, setup.table.costs)
         X = setup.table.X(table)
         _check_same(state, pool, setup, ids, X)
     else:
@@ -133,6 +141,9 @@ def ask(
             1.0 if ridge is None else ridge, seed or 0,
         )  # fmt: skip
     design = _design(state, setup)
+    if costs is not None and not setup.table.costs:
+        _check_costs(costs, setup.table.features, design.oracle)
+        _settle(state, setup, costs)
     again = bool(design.pending_)
     if not again:
         design.ask(_standardized(X), n)
@@ -141,26 +152,29 @@ def ask(
 
 
 def tell(state: Path, labels: Path, costs: Sequence[str] | None = None) -> Told:
-    """Take in labels: a table with ``id`` and the costs, in the problem's order.
+    """Take in labels: a table with ``id`` and the costs.
 
-    Rows without any cost are passed over: they may come later.
+    The first table has the costs in the problem's order, unless they were named; later ones may
+    have them in any order. Rows without any cost are passed over: they may come later.
 
     Raises
     ------
     DFLError
-        If an id was never asked for or is there twice, or a cost is missing or no number; nothing
-        is learned then.
+        If an id was never asked for or is there twice, a cost is missing or no number, or the
+        costs are others than before; nothing is learned then.
     """
     if not (state / _SETUP).is_file():
         raise InvalidInputError(f"{state} holds no design; `dfl design ask` begins one")
     setup = _setup(state)
     table = CSVFile.read(labels)
     design = _design(state, setup)
-    names = _cost_columns(table, setup, costs, design.oracle)
+    names = _cost_columns(state, table, setup, costs, design.oracle)
     table = _labeled(table, names)
     rows = _asked_rows(table, setup, design)
     if rows:
-        design.tell(rows, np.column_stack([table.numbers(name) for name in names]))
+        C = np.column_stack([table.numbers(name) for name in names])
+        _settle(state, setup, names)  # first: what is learned has names
+        design.tell(rows, C)
     return Told(len(design.indices_), len(rows), len(design.pending_))
 
 
@@ -178,6 +192,8 @@ def _begin(
 ) -> tuple[Setup, Array]:
     if problem is None:
         raise InvalidInputError(f"{state} holds no design yet: the first ask needs --problem")
+    if state.exists() and not state.is_dir():
+        raise InvalidInputError(f"--state: {state} is a file, expected a folder")
     if state.exists() and any(state.iterdir()) and not (state / _PROBLEM).is_file():
         raise InvalidInputError(f"{state} is not empty, and holds no design; choose another folder")
     if features is None:
@@ -191,10 +207,8 @@ def _begin(
     schema = Schema.learn(table, names, list(costs or ()), None, None)
     X = schema.X(table)
     oracle = read_problem(problem, list(costs or ()))
-    if costs and oracle.n_costs not in (None, len(costs)):
-        raise InvalidInputError(
-            f"--costs: got {len(costs)} names, expected {oracle.n_costs}, as the problem has"
-        )
+    if costs:
+        _check_costs(costs, names, oracle)
     try:
         setup = Setup(
             format=1, table=schema, ids=tuple(ids), pool=_digest(X), problem=_hash(problem),
@@ -208,8 +222,7 @@ def _begin(
     with explained(state):
         state.mkdir(parents=True, exist_ok=True)
     save_oracle(oracle, state / _PROBLEM)
-    # last: it says that the others are there
-    write_atomically(state / _SETUP, setup.model_dump_json(by_alias=True, indent=1).encode())
+    _write(state, setup)  # last: it says that the others are there
     return setup, X
 
 
@@ -233,6 +246,36 @@ def _setup(state: Path) -> Setup:
     except (OSError, UnicodeDecodeError, ValidationError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it was changed or is damaged"
         raise InvalidInputError(f"{path} cannot be read: {reason}; restore it") from error
+
+
+def _write(state: Path, setup: Setup) -> None:
+    write_atomically(state / _SETUP, setup.model_dump_json(by_alias=True, indent=1).encode())
+
+
+def _settle(state: Path, setup: Setup, costs: Sequence[str]) -> None:
+    """Keep the names of the costs, in the problem's order."""
+    if tuple(costs) != setup.table.costs:
+        table = setup.table.model_copy(update={"costs": tuple(costs)})
+        _write(state, setup.model_copy(update={"table": table}))
+
+
+def _check_costs(costs: Sequence[str], features: Sequence[str], oracle: Oracle) -> None:
+    """Refuse names that cannot be those of the costs."""
+    for name in costs:
+        if name in features or costs.count(name) > 1:
+            raise InvalidInputError(f"--costs: the column {name!r} is named for two purposes")
+    if oracle.n_costs not in (None, len(costs)):
+        raise InvalidInputError(
+            f"--costs: got {len(costs)} names, expected {oracle.n_costs}, as the problem has"
+        )
+
+
+def _check_columns(state: Path, option: str, got: Sequence[str], settled: Sequence[str]) -> None:
+    if list(got) != list(settled):
+        raise InvalidInputError(
+            f"{option}: got {', '.join(got)}, but {state} was begun with {', '.join(settled)}; "
+            "leave the option out, or begin in another folder"
+        )
 
 
 def _ids(table: CSVFile) -> list[str]:
@@ -268,15 +311,19 @@ def _check_same(state: Path, pool: Path, setup: Setup, ids: list[str], X: Array)
 
 
 def _cost_columns(
-    table: CSVFile, setup: Setup, costs: Sequence[str] | None, oracle: Oracle
+    state: Path, table: CSVFile, setup: Setup, costs: Sequence[str] | None, oracle: Oracle
 ) -> list[str]:
-    if costs is not None:
-        names = table.matching(costs, "--costs")
-    elif setup.table.costs:
-        names = table.matching(setup.table.costs, "the costs of the first ask")
+    """Find the costs by their names, which the first labels settle."""
+    if setup.table.costs:
+        names = table.matching(setup.table.costs, f"the costs that {state} was begun with")
     else:
-        known = {_ID, _WEIGHT, *setup.table.features}
-        names = [name for name in table.header if name not in known]
+        others = {_ID, _WEIGHT, *setup.table.features}
+        names = [name for name in table.header if name not in others]
+    if costs is not None:
+        given = table.matching(costs, "--costs")
+        if setup.table.costs:
+            _check_columns(state, "--costs", given, names)
+        names = given
     if oracle.n_costs not in (None, len(names)) or not names:
         shown = ", ".join(names[:20]) or "none"
         raise InvalidInputError(
@@ -289,7 +336,9 @@ def _cost_columns(
 def _labeled(table: CSVFile, names: Sequence[str]) -> CSVFile:
     """Leave out the rows without any cost."""
     places = [table.header.index(name) for name in names]
-    kept = [i for i, row in enumerate(table.rows) if any(row[place] for place in places)]
+    kept = [
+        i for i, row in enumerate(table.rows) if not all(is_missing(row[place]) for place in places)
+    ]
     rows, lines = [table.rows[i] for i in kept], [table.lines[i] for i in kept]
     return CSVFile(table.path, table.header, rows, lines)
 

@@ -35,12 +35,15 @@ class Begun:
         Returns the present regret.
     turn : callable
         Called with the number of labels bought so far, before each batch.
+    first : int
+        A batch ends at this number of labels, where ``turn`` has something to do.
     """
 
     design: SequentialDesign | None
     pool: Array
     regret: Callable[[], float]
     turn: Callable[[int], None] = lambda bought: None
+    first: int = 0
 
 
 class AbstractDesignMethod(AbstractModel):
@@ -55,6 +58,11 @@ class AbstractDesignMethod(AbstractModel):
     @abstractmethod
     def family(self) -> tuple[str, ...]:
         """What learns; methods of one family differ in the labels they choose."""
+
+    @property
+    def bounds_risk(self) -> bool:
+        """Whether it has a slack to stop by."""
+        return False
 
     @abstractmethod
     def begin(self, world: World, study: AbstractDesignStudy, seed: int) -> Begun:
@@ -78,6 +86,11 @@ class Elimination(AbstractDesignMethod):
     def family(self) -> tuple[str, ...]:
         """Elimination by a loss."""
         return self.learner, self.loss
+
+    @property
+    def bounds_risk(self) -> bool:
+        """All but the practical slack do."""
+        return self.slack != "practical"
 
     def begin(self, world: World, study: AbstractDesignStudy, seed: int) -> Begun:
         """Take the class of the world; its regrets are known."""
@@ -130,6 +143,11 @@ class Linear(AbstractDesignMethod):
         """Know nothing yet."""
         from dfl.design import BayesianLinearRegression, SequentialDesign
 
+        if self.first > study.labels[-1]:
+            raise InvalidInputError(
+                f"got first {self.first}, expected at most {study.labels[-1]}, the last of "
+                "problem.labels"
+            )
         model = BayesianLinearRegression(self.ridge, self.noise, self.intercept)
         chosen = greedy(make_criterion(self.criterion), self.greedy)
         first = greedy(make_criterion(self.first_by), False)
@@ -147,7 +165,7 @@ class Linear(AbstractDesignMethod):
             if self.first and bought == self.first:
                 design.criterion, design.selection = chosen
 
-        return Begun(design, world.pool, lambda: world.regret(model.predict), turn)
+        return Begun(design, world.pool, lambda: world.regret(model.predict), turn, self.first)
 
 
 @final

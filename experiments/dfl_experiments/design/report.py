@@ -123,7 +123,8 @@ def tables(config: DesignConfig, rows: Sequence[Row]) -> list[Table]:
 
 def _line(config: DesignConfig, row: Row) -> list[str]:
     value, low, high = row.estimate
-    cells = [f"  {row.method}", f"{value:.4g} ± {(high - low) / 2:.2g}"]
+    spread = f" ± {(high - low) / 2:.2g}" if row.n_seeds > 1 else ""
+    cells = [f"  {row.method}", f"{value:.4g}{spread}"]
     if config.baselines:
         gap = row.difference
         cells.append("" if gap is None else f"{gap.value:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]")
@@ -148,12 +149,19 @@ def _tidy(results: Results) -> list[dict[str, Any]]:
                     "metric": name,
                     "labels": int(labels) if labels else None,
                     "value": value,
+                    "stopped": _stopped(name, content["unstopped"]),
                     "seconds": content["seconds"],
                     "solves": content["solves"],
                     **parameters(cell),
                 }
             )
     return records
+
+
+def _stopped(metric: str, unstopped: Sequence[str]) -> bool | None:
+    """Say of a number of labels whether its rule stopped there, and not only the budget."""
+    rule = metric.removeprefix("labels-to-")
+    return rule not in unstopped if rule != metric else None
 
 
 def _picture(config: DesignConfig, rows: Sequence[Row], results: Results) -> bytes:

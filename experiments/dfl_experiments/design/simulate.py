@@ -25,26 +25,29 @@ def simulate(study: AbstractDesignStudy, method: AbstractDesignMethod, seed: int
     Returns
     -------
     dict
-        ``values`` of the metrics of the study, ``survivors`` at the measured numbers of labels,
-        where hypotheses are eliminated, and ``seconds`` and ``solves`` of the design alone. A rule
-        that never stopped has the budget as its number of labels, and is named in ``unstopped``.
+        ``values`` of the metrics of the study, and ``seconds`` and ``solves`` of the design alone.
+        A rule that never stopped has the budget as its number of labels, and is named in
+        ``unstopped``.
     """
+    from dfl.design import FiniteHypothesisClass
+
     world = _world(study, seed)
     begun = method.begin(world, study, seed)
     design = begun.design
     if design is None:
         values = dict.fromkeys((f"regret@{n}" for n in study.labels), begun.regret())
-        return {"values": values, "survivors": [], "unstopped": [], "seconds": 0.0, "solves": 0}
+        return {"values": values, "unstopped": [], "seconds": 0.0, "solves": 0}
     design.oracle = counting = Counting(world.oracle)
     rng = np.random.default_rng([seed, 2])
     watch = None if study.stop is None else _Watch(study.stop, design)
-    values, survivors = {}, []
+    values = {}
     seconds, bought = 0.0, 0
     for mark in study.labels:
         while bought < mark:
             start = time.perf_counter()
             begun.turn(bought)
-            rows, _ = design.ask(begun.pool, min(study.batch, mark - bought))
+            end = min(begun.first, mark) if bought < begun.first else mark
+            rows, _ = design.ask(begun.pool, min(study.batch, end - bought))
             seconds += time.perf_counter() - start
             costs = world.label(rows, rng)
             start = time.perf_counter()
@@ -54,19 +57,16 @@ def simulate(study: AbstractDesignStudy, method: AbstractDesignMethod, seed: int
             if watch is not None:
                 watch.look(bought, begun.regret)
         values[f"regret@{mark}"] = begun.regret()
-        if "survivors" in design.history_[-1]:
-            survivors.append(int(design.history_[-1]["survivors"]))
     solves = counting.counts.instances
     unstopped = []
     if watch is not None:
         unstopped = watch.left
         values |= watch.values(bought, begun.regret)
-        if world.risks is not None:
+        if world.risks is not None and isinstance(design.model, FiniteHypothesisClass):
             best = int(world.risks.argmin())
-            values["best-kept"] = float(best in design.model.survivors_)  # type: ignore[attr-defined]
+            values["best-kept"] = float(best in design.model.survivors_)
     return {
         "values": values,
-        "survivors": survivors,
         "unstopped": unstopped,
         "seconds": seconds,
         "solves": solves,

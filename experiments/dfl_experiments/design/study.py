@@ -76,7 +76,18 @@ class AbstractDesignStudy(AbstractStudy):
         DFLError
         """
         world = self.world(seed)
+        if not world.repeats and self.labels[-1] > len(world.pool):
+            raise InvalidInputError(
+                f"problem.labels: got {self.labels[-1]}, expected at most {len(world.pool)}, the "
+                "rows of the pool: none can be labeled twice"
+            )
+        by_slack = self.stop is not None and self.stop.slack is not None
         for method in methods:
+            if by_slack and not (method.bounds_risk or method.is_reference):
+                raise InvalidInputError(
+                    f"methods.{method.name}: got problem.stop.slack for a method that has none, "
+                    "expected learner 'elimination' with slack 'mixture' or 'azuma'"
+                )
             try:
                 method.begin(world, self, seed)
             except DFLError as error:

@@ -96,22 +96,7 @@ class CSVFile:
         InvalidInputError
             If a pattern matches nothing, or two match the same column.
         """
-        found: list[str] = []
-        for pattern in patterns:
-            own = [pattern] if pattern in self.header else []
-            own = own or [name for name in self.header if fnmatchcase(name, pattern)]
-            if not own:
-                raise InvalidInputError(
-                    f"{self.path}: no column {pattern!r} for {option}, expected one of: "
-                    + _some(self.header)
-                )
-            for name in own:
-                if name in found:
-                    raise InvalidInputError(f"{option} names the column {name!r} twice")
-                found.append(name)
-        if not found:
-            raise InvalidInputError(f"{option}: got no column, expected at least one")
-        return found
+        return matching(patterns, self.header, option, self.path)
 
     def texts(self, column: str) -> list[str]:
         """Return a column as it is written.
@@ -128,7 +113,7 @@ class CSVFile:
         place = self.header.index(column)
         values = [row[place] for row in self.rows]
         for line, value in zip(self.lines, values, strict=True):
-            if value.lower() in _MISSING:
+            if is_missing(value):
                 got = f"got {value!r}, " if value else ""
                 raise InvalidInputError(
                     f"{self.path}: line {line}: column {column!r}: {got}a value is missing"
@@ -153,6 +138,32 @@ class CSVFile:
                 )
             numbers.append(number)
         return np.array(numbers)
+
+
+def matching(
+    patterns: Sequence[str], header: Sequence[str], option: str, source: Path
+) -> list[str]:
+    """Return the names of a header that patterns stand for; see ``CSVFile.matching``."""
+    found: list[str] = []
+    for pattern in patterns:
+        own = [pattern] if pattern in header else []
+        own = own or [name for name in header if fnmatchcase(name, pattern)]
+        if not own:
+            raise InvalidInputError(
+                f"{source}: no column {pattern!r} for {option}, expected one of: {_some(header)}"
+            )
+        for name in own:
+            if name in found:
+                raise InvalidInputError(f"{option} names the column {name!r} twice")
+            found.append(name)
+    if not found:
+        raise InvalidInputError(f"{option}: got no column, expected at least one")
+    return found
+
+
+def is_missing(text: str) -> bool:
+    """Return whether a field says that nothing is known."""
+    return text.lower() in _MISSING
 
 
 def as_number(text: str) -> float | None:

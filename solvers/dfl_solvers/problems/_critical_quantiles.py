@@ -75,7 +75,11 @@ def order(
     for j in range(d):
         step[j] = shortage[j] + holding[j]
         inverse[j] = 1.0 / step[j] if step[j] > 0.0 else np.inf
-    if shares.shape[1] > 1 or len(shares) > 1:
+    equal = len(shares) == 1 and shares.shape[1] == 1
+    if equal:  # or the weights of the only item of the only instance
+        for m in range(K + 1):
+            equal = equal and shares[0, 0, m] == m
+    if not equal:
         inverse[:] = 0.0
     for row in range(lo, hi):
         shared = min(row, len(demands) - 1)

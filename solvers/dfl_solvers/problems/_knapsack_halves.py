@@ -15,7 +15,7 @@ States: TypeAlias = tuple[Array, Array, Array]
 
 # items that each half may have: lists of 262 144 states, some 20 MiB in all
 _HALF = 18
-# pairs tried until branching is the better way: some 10 milliseconds
+# pairs tried until branching is the better way: some tens of milliseconds
 _PAIRS = 20_000_000
 # states in a cell, on average; and cells at most
 _PER_CELL, _CELLS = 16, 256

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def text_features(
     Raises
     ------
     InvalidInputError
-        If the folder is missing.
+        If the folder is missing, or there are fewer components than ``n_components``.
     MissingDependencyError
         If ``sentence_transformers`` is not installed.
     """
@@ -73,9 +74,15 @@ def _words(texts: Sequence[str], n_components: int) -> Array:
     return _components(frequencies.fit_transform(texts), n_components)
 
 
-def _components(matrix: object, n_components: int) -> Array:
+def _components(matrix: Any, n_components: int) -> Array:
     from sklearn.decomposition import TruncatedSVD
 
+    width = matrix.shape[1]
+    if n_components > width:
+        raise InvalidInputError(
+            f"problem.n_components: got {n_components}, expected at most {width}, the width of "
+            "what the components are taken of"
+        )
     return np.asarray(TruncatedSVD(n_components, random_state=0).fit_transform(matrix))
 
 
