@@ -27,6 +27,8 @@ from dfl_solvers.oracle import Array, Oracle, Solution
 
 # seconds after which idle processes leave; they come back when there is work
 _IDLE = 300
+# seconds after which a wait looks up
+_GLANCE = 0.5
 # one thread each: there are as many processes as cores to use
 _ENVIRONMENT = {
     f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMBA", "VECLIB")
@@ -167,7 +169,8 @@ class _Work:
                     fields = {name: values[rows] for name, values in self.batch.instance.items()}
                     future = executor.submit(_solve, rows, self.batch.costs[rows], fields)
                     running[future] = self.waiting.popleft()
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                # an interrupt that comes just before a wait does not end it, so none is endless
+                for future in wait(running, _GLANCE, FIRST_COMPLETED).done:
                     answer = future.result()
                     self._take(running.pop(future), answer)
         except BrokenProcessPool:

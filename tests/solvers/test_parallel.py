@@ -440,7 +440,8 @@ def test_the_processes_end_with_their_parent_within_a_solve(tmp_path, how):
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to a thread here")
-def test_an_interrupted_notebook_goes_on(tmp_path):
+@pytest.mark.parametrize("wakes", [True, False])  # not where it comes just before the wait
+def test_an_interrupted_notebook_goes_on(tmp_path, wakes):
     def endless(c):
         while c[0] == SLEEP:
             (tmp_path / str(os.getpid())).write_text(str(time.time()))
@@ -449,7 +450,7 @@ def test_an_interrupted_notebook_goes_on(tmp_path):
 
     def interrupt():
         _wait_for(2, tmp_path)
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        signal.pthread_kill((threading.main_thread() if wakes else thread).ident, signal.SIGINT)
 
     oracle = Parallel(FromCallable(endless, 3))
     thread = threading.Thread(target=interrupt)
