@@ -269,7 +269,7 @@ def test_a_limit_that_the_labels_use_up_leaves_least_squares() -> None:
 @pytest.mark.parametrize(
     ("loss", "words"),
     [
-        ("spo+", r"labels will take about .* ms, and an epoch will solve 20 instances"),
+        ("spo+", r"labels will take about \S+ m?s, and an epoch will solve 20 instances"),
         # three draws an instance that trains, and what validates
         ("score-function", r"labels .* an epoch will solve 52 instances"),
         ("squared", r"^an epoch will solve 4 instances"),
@@ -290,7 +290,7 @@ def test_a_long_fit_is_announced(loss: str, words: str, monkeypatch: pytest.Monk
 
     # before most of the labels are solved
     monkeypatch.setattr(module.warnings, "warn", message)
-    with pytest.raises(Announced, match=words + r".* 500 epochs .* s; cheaper are n_jobs=-1"):
+    with pytest.raises(Announced, match=words + r".* 500 epochs \S+ (s|min); cheaper are n_jobs=-1"):
         model.fit(X[:20], C[:20])
     assert solved[0] <= 8 + 2 * 4 * 3
     monkeypatch.undo()
