@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import ClassVar, final
 
 import numpy as np
@@ -66,10 +68,7 @@ class SPOPlusLoss(AbstractLoss):
 
     def value_and_gradient(self, output: Array, truth: Truth) -> tuple[Array, Array]:
         """SPO+ loss (n,) and its subgradient (n, d), in place of the output."""
-        # imported here: compiled code is slow to load, and nobody trains while importing
-        from dfl.losses._spo_plus_kernels import compare, shift
-        from dfl_solvers.kernels import run
-
+        run, shift, compare = _compiled()
         n = len(output)
         run(shift, n, output, truth.costs, serial=n + 1)
         solution = self.oracle.solve(output, truth.instance)
@@ -80,3 +79,12 @@ class SPOPlusLoss(AbstractLoss):
         if truth.own is not None:
             values += truth.own - own
         return values, output
+
+
+@functools.cache  # batches are small, and an import statement notices
+def _compiled() -> tuple[Callable[..., None], ...]:
+    """Return ``run`` and the kernels: slow to load, and nobody trains while importing."""
+    from dfl.losses._spo_plus_kernels import compare, shift
+    from dfl_solvers.kernels import run
+
+    return run, shift, compare

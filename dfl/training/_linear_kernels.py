@@ -13,7 +13,7 @@ ADAM, ADAMW, SGD = range(3)
 
 @part
 def _step(weights, slope, mean, square, rule, rates, count):  # type: ignore[no-untyped-def]
-    """Take one step of an optimizer over flat arrays; the same arithmetic as torch's own."""
+    """Take one step of an optimizer over flat arrays; torch's own, up to rounding."""
     real = weights.dtype.type
     rate, decay = real(rates[RATE]), real(rates[DECAY])
     count[0] += 1
@@ -23,16 +23,17 @@ def _step(weights, slope, mean, square, rule, rates, count):  # type: ignore[no-
         return
     beta1, beta2 = real(rates[BETA1]), real(rates[BETA2])
     rest1, rest2 = real(1 - rates[BETA1]), real(1 - rates[BETA2])
-    epsilon = real(rates[EPSILON])
-    size = real(rates[RATE] / (1 - rates[BETA1] ** count[0]))
-    root = real(math.sqrt(1 - rates[BETA2] ** count[0]))
+    # the root of the squares' correction is carried out of the fraction: a division less
+    root = math.sqrt(1 - rates[BETA2] ** count[0])
+    size = real(rates[RATE] * root / (1 - rates[BETA1] ** count[0]))
+    epsilon = real(rates[EPSILON] * root)
     shrink = real(1 - rates[RATE] * rates[DECAY]) if rule == ADAMW else real(1)
     pull = real(0) if rule == ADAMW else decay
     for i in range(len(weights)):
         g = slope[i] + pull * weights[i]
         mean[i] = beta1 * mean[i] + rest1 * g
         square[i] = beta2 * square[i] + rest2 * g * g
-        weights[i] = shrink * weights[i] - size * mean[i] / (math.sqrt(square[i]) / root + epsilon)
+        weights[i] = shrink * weights[i] - size * mean[i] / (math.sqrt(square[i]) + epsilon)
 
 
 @kernel

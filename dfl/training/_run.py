@@ -15,7 +15,7 @@ from dfl.losses import AbstractLoss
 from dfl.training.checkpoint import Checkpoint, pack_optimizer, unpack_optimizer
 from dfl.training.epoch import AutogradEpoch, Diverged, Epoch
 from dfl.training.optimizers import make_optimizer, make_schedule
-from dfl.training.source import Source
+from dfl.training.source import Source, StatefulSource
 
 
 @final
@@ -41,10 +41,11 @@ class Run:
         self.optimizer = optimizer
         self.schedule = make_schedule(schedule, self.optimizer, max_iter)
         self.on_plateau = schedule == "plateau"
-        # a step without gradients changes nothing; schedules warn if there was none, and compiled
-        # steps are unknown to them
-        self.optimizer.zero_grad()
-        self.optimizer.step()
+        if self.schedule is not None:
+            # a step without gradients changes nothing; schedules warn if there was none, and
+            # compiled steps are unknown to them
+            self.optimizer.zero_grad()
+            self.optimizer.step()
         self.generator = torch.Generator().manual_seed(seed)
         if loss.generator is not None:
             loss.generator.manual_seed(seed + 1)
@@ -100,7 +101,7 @@ class Run:
     def advance(self, entry: dict[str, float]) -> None:
         if self.on_plateau:
             self.schedule.step(entry["validation"])
-        else:
+        elif self.schedule is not None:
             self.schedule.step()
 
     def keep_best(self) -> None:
@@ -120,12 +121,14 @@ class Run:
         tensors |= {f"loss.{k}": v for k, v in self.loss.state_dict().items()}
         if self.loss.generator is not None:
             tensors["loss_generator"] = self.loss.generator.get_state()
+        if isinstance(self.source, StatefulSource):
+            tensors |= {f"source.{k}": v for k, v in self.source.state_dict().items()}
         values |= {
             "history": self.history,
             "best_value": self.best_value,
             "best_epoch": self.best_epoch,
             "finished": self.finished,
-            "schedule": self.schedule.state_dict(),
+            "schedule": self.schedule and self.schedule.state_dict(),
         }
         checkpoint.save(tensors, values)
 
@@ -141,7 +144,8 @@ class Run:
         self.model.load_state_dict(part("model."))
         self.best = part("best.") or None
         unpack_optimizer(self.optimizer, tensors, values)
-        self.schedule.load_state_dict(values["schedule"])
+        if self.schedule is not None:
+            self.schedule.load_state_dict(values["schedule"])
         self.generator.set_state(tensors["generator"])
         torch.set_rng_state(tensors["torch_generator"])
         if self._device.type == "cuda" and "cuda_generator" in tensors:
@@ -149,6 +153,8 @@ class Run:
         self.loss.load_state_dict(part("loss."))
         if self.loss.generator is not None:
             self.loss.generator.set_state(tensors["loss_generator"])
+        if isinstance(self.source, StatefulSource):
+            self.source.load_state_dict(part("source."))
         self.history = values["history"]
         self.best_value = values["best_value"]
         self.best_epoch = values["best_epoch"]

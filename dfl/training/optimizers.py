@@ -60,7 +60,7 @@ def make_schedule(name: str, optimizer: torch.optim.Optimizer, max_iter: int) ->
 
     Returns
     -------
-    A scheduler of ``torch.optim.lr_scheduler``.
+    A scheduler of ``torch.optim.lr_scheduler``; None for a constant rate.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def make_schedule(name: str, optimizer: torch.optim.Optimizer, max_iter: int) ->
     """
     schedulers = torch.optim.lr_scheduler
     if name == "constant":
-        return schedulers.ConstantLR(optimizer, factor=1.0, total_iters=0)
+        return None
     if name == "cosine":
         return schedulers.CosineAnnealingLR(optimizer, T_max=max_iter)
     if name == "plateau":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol, final
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +16,26 @@ class Source(Protocol):
     """Anything that yields batches of (input, target) for one epoch.
 
     A table of rows is a Source; a source may also use the model it is given to make its batches.
-    A third part of a batch, if there is one, is a tensor (n,) of the samples' weights.
+    Inputs are what the model takes, of length n; targets what the loss takes: a ``Target``, or
+    ``WeightedSamples``. A third part of a batch, if there is one, is a tensor (n,) of the samples'
+    weights.
     """
 
-    def batches(
-        self, model: nn.Module, generator: torch.Generator
-    ) -> Iterator[tuple[Tensor, Target] | tuple[Tensor, Target, Tensor]]:
+    def batches(self, model: nn.Module, generator: torch.Generator) -> Iterator[tuple[Any, ...]]:
         """Yield the batches of one epoch; all randomness comes from ``generator``."""
+        ...
+
+
+@runtime_checkable
+class StatefulSource(Source, Protocol):
+    """A source whose next epoch depends on those before; checkpoints keep its tensors."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return what the next epoch depends on."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what ``state_dict`` returned."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""A step of torch's optimizers by compiled code: the same arithmetic, without their overhead."""
+"""A step of torch's optimizers by compiled code: the same up to rounding, without overhead."""
 
 from __future__ import annotations
 

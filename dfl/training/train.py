@@ -148,8 +148,10 @@ def train(
             run.advance(entry)
             stops = [callback(entry) for callback in callbacks]
             run.finished = run.finished or True in stops or len(run.history) == max_iter
-            bar.set_postfix({k: f"{entry[k]:.4g}" for k in ("loss", "validation") if k in entry})
-            bar.update()
+            if progress:
+                shown = {k: f"{v:.4g}" for k, v in entry.items() if k in ("loss", "validation")}
+                bar.set_postfix(shown, refresh=False)
+                bar.update()
             due = time.perf_counter() - written > _SECONDS_BETWEEN_CHECKPOINTS
             if checkpoint is not None and (due or run.finished):
                 run.save(checkpoint)

@@ -29,6 +29,9 @@ HARD = 16
 # chunks per thread: instances may differ in difficulty, so threads take new work as they finish
 _CHUNKS = 4
 
+# division as NumPy's: a check for zero before each would keep loops out of the vector registers
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+
 # the integer of the same size, and its bits that are all set in a NaN or an infinity
 _EXPONENTS = {
     np.dtype(np.float64): (np.dtype(np.int64), np.int64(0x7FF0000000000000)),
@@ -59,7 +62,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     if getattr(numba.config, "DISABLE_JIT", False):  # to debug, or to measure coverage
         return function
     try:
-        compiled = numba.njit(nogil=True, cache=True)(function)
+        compiled = numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:
         # a read-only installation and no writable cache folder: compile in every process
         return part(function)
@@ -80,14 +83,14 @@ def part(function: Callable[..., Any]) -> Callable[..., Any]:
     callable
         The compiled function, for use in kernels.
     """
-    return numba.njit(nogil=True)(function)
+    return numba.njit(**_OPTIONS)(function)
 
 
 def _stamp(compiled: Any) -> None:
     """Tie what a kernel has in the cache on disk to the files of all functions that it calls.
 
-    Numba itself asks only whether the file of the kernel has changed, and what an older release
-    left in the cache must not be run.
+    And to this file, which says how they are compiled: Numba itself asks only whether the kernel's
+    own has changed, and what an older release left in the cache must not be run.
     """
     cache: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if not hasattr(cache, "_source_stamp"):
@@ -100,7 +103,7 @@ def _stamp(compiled: Any) -> None:
             code, names = function.py_func.__code__, function.py_func.__globals__
             called = map(names.get, code.co_names)
             ahead += [other for other in called if isinstance(other, type(compiled))]
-    files = {function.py_func.__code__.co_filename for function in found}
+    files = {function.py_func.__code__.co_filename for function in found} | {__file__}
     with contextlib.suppress(OSError):  # sources that are no files, as in an archive
         stamps = [(at.st_size, at.st_mtime) for at in map(os.stat, sorted(files))]
         cache._source_stamp = tuple(stamps)
