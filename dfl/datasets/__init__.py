@@ -9,10 +9,14 @@ from dfl.datasets.llm import fetch_llm_preferences as fetch_llm_preferences
 from dfl.datasets.llm import fetch_llm_routing as fetch_llm_routing
 from dfl.datasets.ordinal_classes import load_ordinal_digits as load_ordinal_digits
 from dfl.datasets.ordinal_classes import make_ordinal_classes as make_ordinal_classes
+from dfl.datasets.perfect_matching import make_digit_matching as make_digit_matching
+from dfl.datasets.perfect_matching import make_perfect_matching as make_perfect_matching
 from dfl.datasets.portfolio import make_portfolio as make_portfolio
 from dfl.datasets.shortest_path import make_shortest_path as make_shortest_path
 from dfl.datasets.sp500 import load_sp500 as load_sp500
 from dfl.datasets.sp500 import load_sp500_weekly as load_sp500_weekly
+from dfl.datasets.spanning_tree import make_spanning_tree as make_spanning_tree
+from dfl.datasets.top_k import make_cubic_top_k as make_cubic_top_k
 from dfl.datasets.traveling_salesman import make_traveling_salesman as make_traveling_salesman
 
 __all__ = [
@@ -24,10 +28,14 @@ __all__ = [
     "load_ordinal_digits",
     "load_sp500",
     "load_sp500_weekly",
+    "make_cubic_top_k",
+    "make_digit_matching",
     "make_entropy_portfolio",
     "make_knapsack",
     "make_ordinal_classes",
+    "make_perfect_matching",
     "make_portfolio",
     "make_shortest_path",
+    "make_spanning_tree",
     "make_traveling_salesman",
 ]

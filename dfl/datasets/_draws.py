@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -36,10 +37,40 @@ def generator(random_state: Any) -> np.random.Generator:
 def check_sizes(sizes: dict[str, Any], noise: float) -> None:
     """Refuse sizes below one and noise below zero, by name."""
     for name, value in sizes.items():
-        if not isinstance(value, (int, np.integer)) or value < 1:
+        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if not whole or value < 1:
             raise InvalidInputError(f"got {name}={value!r}, expected an integer of at least 1")
-    if not noise >= 0:
-        raise InvalidInputError(f"got noise={noise!r}, expected a number of at least 0")
+    if not (isinstance(noise, Real) and 0 <= noise < np.inf):
+        raise InvalidInputError(f"got noise={noise!r}, expected a finite number of at least 0")
+
+
+def read_grid(grid: Any) -> tuple[Any, Any]:
+    """Return rows and columns, which ``check_sizes`` judges."""
+    try:
+        rows, cols = grid
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"got grid={grid!r}, expected two numbers: rows, cols") from error
+    return rows, cols
+
+
+def polynomial_costs(
+    rng: np.random.RandomState,
+    n_samples: int,
+    n_features: int,
+    n_costs: int,
+    degree: int,
+    noise: float,
+) -> tuple[Array, Array, Array]:
+    """Draw features X (n, p), costs C (n, d) that are noisy polynomials of them, and E[c | x].
+
+    ``c_j = (((B x)_j / sqrt(p) + 3)^degree + 1) / 3.5^degree * e_j`` with B of fair coin flips,
+    x standard normal and e uniform on [1 - noise, 1 + noise].
+    """
+    B = rng.binomial(1, 0.5, (n_costs, n_features))
+    X = rng.normal(0, 1, (n_samples, n_features))
+    factors = rng.uniform(1 - noise, 1 + noise, (n_samples, n_costs))
+    mean_costs = ((X @ B.T / np.sqrt(n_features) + 3) ** degree + 1) / 3.5**degree
+    return X, mean_costs * factors, mean_costs
 
 
 def bundle(X: Array, C: Array, mean_costs: Array, oracle: Oracle) -> Bunch:

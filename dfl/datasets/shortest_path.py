@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from sklearn.utils import Bunch
 
-from dfl.datasets._draws import bundle, check_sizes, legacy_generator
+from dfl.datasets._draws import (
+    bundle,
+    check_sizes,
+    legacy_generator,
+    polynomial_costs,
+    read_grid,
+)
 from dfl_solvers import GridShortestPath
 
 
@@ -66,16 +71,12 @@ def make_shortest_path(
     >>> data.X.shape, data.C.shape
     ((10, 5), (10, 40))
     """
-    rows, cols = grid
+    rows, cols = read_grid(grid)
     check_sizes(
         {"n_samples": n_samples, "n_features": n_features, "degree": degree, "rows": rows,
          "cols": cols}, noise,
     )  # fmt: skip
     oracle = GridShortestPath(rows, cols)
     rng = legacy_generator(random_state)
-    d = oracle.n_costs
-    B = rng.binomial(1, 0.5, (d, n_features))
-    X = rng.normal(0, 1, (n_samples, n_features))
-    factors = rng.uniform(1 - noise, 1 + noise, (n_samples, d))
-    mean_costs = ((X @ B.T / np.sqrt(n_features) + 3) ** degree + 1) / 3.5**degree
-    return bundle(X, mean_costs * factors, mean_costs, oracle)
+    drawn = polynomial_costs(rng, n_samples, n_features, oracle.n_costs, degree, noise)
+    return bundle(*drawn, oracle)

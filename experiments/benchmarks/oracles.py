@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from itertools import combinations
 from typing import Any
 
 import highspy  # noqa: F401  (must be loaded before the ortools that PyEPO loads)
@@ -30,11 +31,15 @@ from dfl.datasets import (
 )
 from dfl_solvers import (
     Assignment,
+    DiverseMatching,
+    GridPerfectMatching,
     GridShortestPath,
     Knapsack,
     LinearProgram,
     Maximize,
     MeanVariancePortfolio,
+    MinimumSpanningTree,
+    MixedIntegerProgram,
     Newsvendor,
     NodeGridShortestPath,
     Oracle,
@@ -42,6 +47,7 @@ from dfl_solvers import (
     ShortestPath,
     TopK,
     TravelingSalesman,
+    WithBackend,
 )
 from dfl_solvers.kernels import set_threads
 from dfl_solvers.oracle import Array, minimizing
@@ -67,7 +73,14 @@ class Case:
 def cases() -> list[Case]:
     """Return the problems."""
     rng = np.random.default_rng(0)
-    return [*paths(rng), *knapsacks(rng), *portfolios(rng), *salesmen(), *others(rng)]
+    return [
+        *paths(rng),
+        *knapsacks(rng),
+        *portfolios(rng),
+        *salesmen(),
+        *others(rng),
+        *networks(rng),
+    ]
 
 
 def paths(rng: np.random.Generator) -> list[Case]:
@@ -211,6 +224,39 @@ def others(rng: np.random.Generator) -> list[Case]:
     ]  # fmt: skip
 
 
+def networks(rng: np.random.Generator) -> list[Case]:
+    """Return spanning trees, and matchings other than assignments."""
+    found = []
+    for name, n_nodes, edges in (
+        ("complete graph of 20 nodes", 20, list(combinations(range(20), 2))),
+        ("20 x 20 grid", 400, GridShortestPath(20, 20).edges()),
+    ):
+        tree = MinimumSpanningTree(n_nodes, edges)
+        costs = rng.uniform(1, 2, (2048, tree.n_costs))
+        peers = {"scipy": (scipy_spanning_tree(tree.edges, n_nodes), 200)}
+        found.append(Case(f"spanning tree, {name}", tree, costs, peers=peers))
+    for size in (8, 20):
+        grid = GridPerfectMatching(size, size)
+        peers = {
+            "scipy": (scipy_grid_matching(grid), 100),
+            "HiGHS, hot": (hot_highs(grid.program()), 30),
+        }
+        costs = rng.uniform(1, 2, (1024, grid.n_costs))
+        found.append(Case(f"perfect matching, {size} x {size} grid", grid, costs, peers=peers))
+    fields = rng.integers(0, 7, (2, 40))
+    for share in (0.1, 0.25):
+        diverse = DiverseMatching(fields[0][:, None] == fields[1], share, share)
+        gurobi = WithBackend(diverse, "gurobi")
+        highs = MixedIntegerProgram(diverse.program())
+        peers = {
+            "Gurobi, integer program": (lambda c, o=gurobi: o.solve(c).objectives, 10),
+            "HiGHS, integer program": (lambda c, o=highs: o.solve(c).objectives, 5),
+        }
+        costs = -rng.random((128, diverse.n_costs))
+        found.append(Case(f"matching 40 x 40, shares of {share:.0%}", diverse, costs, peers=peers))
+    return found
+
+
 def gurobi_model(name: str, *arguments: Any) -> Any:
     """Build one of PyEPO's Gurobi models."""
     with quietly():
@@ -311,6 +357,44 @@ def scipy_assignment(costs: Array) -> Array:
     n = int(np.sqrt(costs.shape[1]))
     squares = costs.reshape(-1, n, n)
     return np.array([square[linear_sum_assignment(square)].sum() for square in squares])
+
+
+def scipy_spanning_tree(edges: Array, n_nodes: int) -> Peer:
+    """Return scipy's minimum spanning tree, one instance at a time."""
+    from scipy.sparse import csgraph, csr_array
+
+    graph = csr_array((np.arange(len(edges)), tuple(edges.T)), shape=(n_nodes, n_nodes))
+    order = graph.data.copy()
+
+    def solve(costs: Array) -> Array:
+        found = np.empty(len(costs))
+        for i, row in enumerate(costs):
+            own = csr_array((row[order], graph.indices, graph.indptr), shape=graph.shape)
+            found[i] = csgraph.minimum_spanning_tree(own).sum()
+        return found
+
+    return solve
+
+
+def scipy_grid_matching(grid: GridPerfectMatching) -> Peer:
+    """Return scipy's matching of sparse bipartite graphs, one instance at a time."""
+    from scipy.sparse import csgraph, csr_array
+
+    pairs, n = grid.edges(), grid.rows * grid.cols // 2
+    color = (pairs // grid.cols + pairs % grid.cols) % 2
+    ends = pairs[color == 0] // 2, pairs[color == 1] // 2
+    graph = csr_array((np.arange(len(pairs)), ends), shape=(n, n))
+    order = graph.data.copy()
+
+    def solve(costs: Array) -> Array:
+        found = np.empty(len(costs))
+        for i, row in enumerate(costs):
+            own = csr_array((row[order], graph.indices, graph.indptr), shape=graph.shape)
+            matched = csgraph.min_weight_full_bipartite_matching(own)
+            found[i] = own[matched].sum()
+        return found
+
+    return solve
 
 
 def top_5(costs: Array) -> Array:

@@ -28,10 +28,14 @@ if TYPE_CHECKING:
     from dfl_solvers.problems.assignment import Assignment as Assignment
     from dfl_solvers.problems.ball import Ball as Ball
     from dfl_solvers.problems.box import Box as Box
+    from dfl_solvers.problems.diverse_matching import DiverseMatching as DiverseMatching
     from dfl_solvers.problems.ellipsoid import Ellipsoid as Ellipsoid
     from dfl_solvers.problems.energy_scheduling import EnergyScheduling as EnergyScheduling
     from dfl_solvers.problems.entropy_ball import EntropyBall as EntropyBall
     from dfl_solvers.problems.graph_shortest_path import ShortestPath as ShortestPath
+    from dfl_solvers.problems.grid_perfect_matching import (
+        GridPerfectMatching as GridPerfectMatching,
+    )
     from dfl_solvers.problems.knapsack import Knapsack as Knapsack
     from dfl_solvers.problems.linear_program import LinearProgram as LinearProgram
     from dfl_solvers.problems.log_barrier_simplex import LogBarrierSimplex as LogBarrierSimplex
@@ -44,8 +48,10 @@ if TYPE_CHECKING:
         NodeGridShortestPath as NodeGridShortestPath,
     )
     from dfl_solvers.problems.portfolio import Portfolio as Portfolio
+    from dfl_solvers.problems.ranking import Ranking as Ranking
     from dfl_solvers.problems.shortest_path import GridShortestPath as GridShortestPath
     from dfl_solvers.problems.simplex import Simplex as Simplex
+    from dfl_solvers.problems.spanning_tree import MinimumSpanningTree as MinimumSpanningTree
     from dfl_solvers.problems.top_k import TopK as TopK
     from dfl_solvers.problems.traveling_salesman import TravelingSalesman as TravelingSalesman
     from dfl_solvers.program import Program as Program
@@ -70,16 +76,19 @@ _HOMES = {
     "Counting": "wrappers",
     "Counts": "wrappers",
     "Degeneracy": "degeneracy",
+    "DiverseMatching": "problems.diverse_matching",
     "Ellipsoid": "problems.ellipsoid",
     "EnergyScheduling": "problems.energy_scheduling",
     "EntropyBall": "problems.entropy_ball",
     "FromCallable": "wrappers",
+    "GridPerfectMatching": "problems.grid_perfect_matching",
     "GridShortestPath": "problems.shortest_path",
     "Knapsack": "problems.knapsack",
     "LinearProgram": "problems.linear_program",
     "LogBarrierSimplex": "problems.log_barrier_simplex",
     "Maximize": "wrappers",
     "MeanVariancePortfolio": "problems.mean_variance",
+    "MinimumSpanningTree": "problems.spanning_tree",
     "MixedIntegerProgram": "problems.mixed_integer_program",
     "Newsvendor": "problems.newsvendor",
     "NodeGridShortestPath": "problems.node_grid_shortest_path",
@@ -89,6 +98,7 @@ _HOMES = {
     "PoolCounts": "pool",
     "Portfolio": "problems.portfolio",
     "Program": "program",
+    "Ranking": "problems.ranking",
     "ShortestPath": "problems.graph_shortest_path",
     "Simplex": "problems.simplex",
     "Solution": "oracle",
@@ -117,16 +127,19 @@ __all__ = [
     "Counting",
     "Counts",
     "Degeneracy",
+    "DiverseMatching",
     "Ellipsoid",
     "EnergyScheduling",
     "EntropyBall",
     "FromCallable",
+    "GridPerfectMatching",
     "GridShortestPath",
     "Knapsack",
     "LinearProgram",
     "LogBarrierSimplex",
     "Maximize",
     "MeanVariancePortfolio",
+    "MinimumSpanningTree",
     "MixedIntegerProgram",
     "Newsvendor",
     "NodeGridShortestPath",
@@ -136,6 +149,7 @@ __all__ = [
     "PoolCounts",
     "Portfolio",
     "Program",
+    "Ranking",
     "ShortestPath",
     "Simplex",
     "Solution",

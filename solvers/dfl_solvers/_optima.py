@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import singledispatch
 
 import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
 
 from dfl_solvers._residual_cycles import network_arcs
 from dfl_solvers.exceptions import InvalidInputError, UnsupportedError
@@ -16,8 +18,10 @@ from dfl_solvers.kernels import run
 from dfl_solvers.oracle import Array, Instance, Oracle, Solution
 from dfl_solvers.problems._grid_detours import tied_paths
 from dfl_solvers.problems.box import Box
+from dfl_solvers.problems.ranking import Ranking
 from dfl_solvers.problems.shortest_path import GridShortestPath
 from dfl_solvers.problems.simplex import Simplex
+from dfl_solvers.problems.spanning_tree import MinimumSpanningTree
 from dfl_solvers.problems.top_k import TopK
 from dfl_solvers.program import Program
 
@@ -131,6 +135,89 @@ def _top_k(
         np.put_along_axis(decisions, chosen, 1.0, axis=1)
         tied.append(decisions)
     return tied
+
+
+@tied_decisions.register
+def _ranking(
+    oracle: Ranking, costs: Array, instance: Instance, found: Solution, slack: Array, limit: int
+) -> list[Array]:
+    steps = list(itertools.pairwise(np.unique(oracle.ranks)))
+
+    def exchanges(decision: Array, row: Array, most: float) -> Iterator[tuple[Array, float]]:
+        """Exchange two items whose ranks are neighbors."""
+        for low, high in steps:
+            for j in np.flatnonzero(decision == low):
+                more = (row[j] - row) * (high - low)
+                for k in np.flatnonzero((decision == high) & (more <= most)):
+                    other = decision.copy()
+                    other[[j, k]] = high, low
+                    yield other, float(more[k])
+
+    return [
+        _exchanged(found.decisions[i], row, float(slack[i]), exchanges, limit, "Ranking", i)
+        for i, row in enumerate(costs)
+    ]
+
+
+@tied_decisions.register
+def _spanning_tree(
+    oracle: MinimumSpanningTree,
+    costs: Array,
+    instance: Instance,
+    found: Solution,
+    slack: Array,
+    limit: int,
+) -> list[Array]:
+    tails, heads = oracle.edges.T
+    mask = instance.get("mask", np.ones(costs.shape, dtype=bool))
+    tied = []
+    for i, row in enumerate(costs):
+
+        def exchanges(
+            decision: Array, row: Array, most: float, i: int = i
+        ) -> Iterator[tuple[Array, float]]:
+            """Exchange an edge of the tree for another one."""
+            tree = np.flatnonzero(decision)
+            for e in tree:
+                kept = tree[tree != e]
+                links = (np.ones(len(kept)), (tails[kept], heads[kept]))
+                graph = sp.csr_array(links, (oracle.n_nodes, oracle.n_nodes))
+                part = connected_components(graph, directed=False)[1]
+                more = row - row[e]
+                for f in np.flatnonzero((part[tails] != part[heads]) & mask[i] & (more <= most)):
+                    other = decision.copy()
+                    other[e], other[f] = 0.0, 1.0
+                    yield other, float(more[f])
+
+        own = found.decisions[i], row, float(slack[i])
+        tied.append(_exchanged(*own, exchanges, limit, "MinimumSpanningTree", i))
+    return tied
+
+
+def _exchanged(
+    decision: Array,
+    row: Array,
+    slack: float,
+    exchanges: Callable[[Array, Array, float], Iterator[tuple[Array, float]]],
+    limit: int,
+    name: str,
+    i: int,
+) -> Array:
+    """Return the decisions within the slack that exchanges reach.
+
+    Those are all where any decision leads to the best one by exchanges that never cost more, as in
+    matroids and permutations. What exchanges cost is added up: objectives are known to the rounding
+    of their sum only, which may be more than the slack.
+    """
+    found = {tuple(decision)}
+    ahead = [(decision, 0.0)]
+    while ahead and len(found) <= limit:
+        base, above = ahead.pop()
+        for other, more in exchanges(base, row, slack - above):
+            if tuple(other) not in found:
+                found.add(tuple(other))
+                ahead.append((other, above + more))
+    return _at_most(limit, np.array(sorted(found, reverse=True)), name, i)
 
 
 @tied_decisions.register

@@ -14,13 +14,16 @@ from dfl_solvers.exceptions import InvalidInputError, SolverError, UnsupportedEr
 from dfl_solvers.kernels import run
 from dfl_solvers.oracle import Array, Instance, Oracle, Solution, Status, minimizing, solving
 from dfl_solvers.problems._grid_detours import nearest_detours
+from dfl_solvers.problems._spanning_tree import least_exchanges
 from dfl_solvers.problems.ball import Ball
 from dfl_solvers.problems.box import Box
 from dfl_solvers.problems.ellipsoid import Ellipsoid
 from dfl_solvers.problems.entropy_ball import EntropyBall
 from dfl_solvers.problems.log_barrier_simplex import LogBarrierSimplex
+from dfl_solvers.problems.ranking import Ranking
 from dfl_solvers.problems.shortest_path import GridShortestPath
 from dfl_solvers.problems.simplex import Simplex
+from dfl_solvers.problems.spanning_tree import MinimumSpanningTree
 from dfl_solvers.problems.top_k import TopK
 from dfl_solvers.program import Program
 
@@ -93,6 +96,8 @@ def degeneracy_distance(
       first one not chosen, over :math:`\sqrt 2`. Ball and ellipsoid: :math:`\lVert c \rVert`;
       within the simplex: the distance to costs of which so many tie for the least that a face is
       flat, with a logarithmic barrier all of them.
+    - Rankings and spanning trees: the least cost of one exchange, of neighbors in rank per unit of
+      difference or of an edge for another one, over :math:`\sqrt 2`.
     - Grids: the least ratio over single detours, compiled; some path length times area.
     - Other network programs of zeros and ones, such as paths and assignments: the least ratio over
       residual cycles by a dynamic program over their length; at worst nodes squared times arcs.
@@ -173,10 +178,11 @@ def all_optima(
 
     Notes
     -----
-    Box, simplex, top k and grids enumerate directly. Balls and other smooth sets have one optimal
-    decision, unless costs are at distance zero from a tie. Up to 65536 integer points are looked at
-    one by one; networks of zeros and ones and programs of binary decisions are solved again and
-    again without the decisions found so far, one mixed-integer program each.
+    Box, simplex, top k, rankings, spanning trees and grids enumerate directly. Balls and other
+    smooth sets have one optimal decision, unless costs are at distance zero from a tie. Up to 65536
+    integer points are looked at one by one; networks of zeros and ones and programs of binary
+    decisions are solved again and again without the decisions found so far, one mixed-integer
+    program each.
 
     Examples
     --------
@@ -303,6 +309,25 @@ def _gap(costs: Array, instance: Instance, k: int) -> Array:
         return np.full(len(costs), np.inf)
     lowest = np.partition(costs, (k - 1, k), axis=1)
     return np.asarray((lowest[:, k] - lowest[:, k - 1]) / np.sqrt(2))
+
+
+@_distance.register
+def _ranking(oracle: Ranking, costs: Array, instance: Instance, found: Solution) -> Degeneracy:
+    gaps = np.diff(np.sort(-costs, axis=1), axis=1)[:, np.diff(oracle.ranks) > 0]
+    return _exactly(gaps.min(axis=1, initial=np.inf) / np.sqrt(2))
+
+
+@_distance.register
+def _spanning_tree(
+    oracle: MinimumSpanningTree, costs: Array, instance: Instance, found: Solution
+) -> Degeneracy:
+    # trees that differ by k edges are k exchanges apart, which cost no less each, and sqrt(2 k)
+    gaps = np.empty(len(costs))
+    tails, heads = np.ascontiguousarray(oracle.edges.T)
+    allowed = instance.get("mask", np.empty((0, oracle.n_costs), dtype=bool))
+    graph = int(oracle.n_nodes), tails, heads, costs, np.ascontiguousarray(allowed)
+    run(least_exchanges, len(costs), *graph, found.decisions, gaps)
+    return _exactly(gaps / np.sqrt(2))
 
 
 @_distance.register

@@ -294,6 +294,10 @@ class AbstractOracle(ABC):
                     raise InvalidInputError(
                         f"{name}: got a mask of shape {array.shape}, expected {costs.shape}"
                     )
+            elif array.dtype.kind not in "biuf":
+                raise InvalidInputError(
+                    f"{name}: got instance data {field!r} of type {array.dtype}, expected numbers"
+                )
             elif not np.isfinite(array).all():
                 row = int(np.argwhere(~np.isfinite(array))[0][0])
                 raise InvalidInputError(

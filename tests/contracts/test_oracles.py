@@ -18,16 +18,19 @@ from dfl_solvers import (
     Box,
     Cached,
     Counting,
+    DiverseMatching,
     Ellipsoid,
     EnergyScheduling,
     EntropyBall,
     FromCallable,
+    GridPerfectMatching,
     GridShortestPath,
     Knapsack,
     LinearProgram,
     LogBarrierSimplex,
     Maximize,
     MeanVariancePortfolio,
+    MinimumSpanningTree,
     MixedIntegerProgram,
     Newsvendor,
     NodeGridShortestPath,
@@ -36,6 +39,7 @@ from dfl_solvers import (
     Pool,
     Portfolio,
     Program,
+    Ranking,
     ShortestPath,
     Simplex,
     TopK,
@@ -44,6 +48,7 @@ from dfl_solvers import (
     check_oracle,
     minimizing,
 )
+from dfl_solvers.exceptions import InvalidInputError
 from dfl_solvers.kernels import set_threads
 
 A = np.array([[1.0, 2.0, 0.0, 1.0], [0.0, 1.0, 3.0, 1.0]])
@@ -57,6 +62,8 @@ COVARIANCE = FACTORS @ FACTORS.T + np.eye(6)
 DEMAND = np.random.default_rng(2).integers(0, 9, (7, 5))
 DAG = [(0, 1), (0, 2), (1, 2), (1, 3), (2, 3), (0, 3), (0, 3)]
 CYCLIC = [(0, 1), (1, 0), (1, 2), (2, 1), (0, 2), (2, 3), (1, 3), (3, 1)]
+NETWORK = [(0, 1), (2, 1), (2, 3), (3, 0), (0, 2), (4, 2), (3, 4), (4, 3)]
+SAME_FIELD = np.random.default_rng(3).random((4, 3)) < 0.4
 JOBS = ([3, 2, 4], [0, 1, 0], [10, 24, 12], [2.0, 3.0, 1.0], [[2.0], [1.0], [2.0]], [[3.0], [2.0]])
 
 
@@ -70,6 +77,7 @@ ORACLES: dict[str, Oracle] = {
     "assignment-one": Assignment(1),
     "ball": Ball(5, radius=2.0),
     "box": Box(5),
+    "diverse-matching": DiverseMatching(SAME_FIELD, 0.4, 0.25),
     "ellipsoid": Ellipsoid(COVARIANCE, level=2.0),
     "energy": EnergyScheduling(*JOBS, slot_minutes=60),
     "energy-relaxed": EnergyScheduling(*JOBS, slot_minutes=60, relax=True),
@@ -80,6 +88,7 @@ ORACLES: dict[str, Oracle] = {
     "grid": GridShortestPath(4, 5),
     "grid-row": GridShortestPath(1, 5),
     "grid-column": GridShortestPath(5, 1),
+    "grid-matching": GridPerfectMatching(3, 4),
     "knapsack": Knapsack(np.array([[3.0, 4.0, 5.0, 6.0, 2.0]]), np.array([9.0])),
     "knapsack-equal": Knapsack(np.full((1, 16), 3.0), np.array([25.0])),
     "knapsack-half": Knapsack(np.random.default_rng(2).uniform(0, 1, (3, 20)), np.full(3, 5.0)),
@@ -97,7 +106,10 @@ ORACLES: dict[str, Oracle] = {
     "integer-program": MixedIntegerProgram(MAPPED),
     "portfolio": Portfolio(COVARIANCE, 2.25 * COVARIANCE.mean()),
     "portfolio-cash": Portfolio(COVARIANCE, 2.25 * COVARIANCE.mean(), budget="at_most"),
+    "ranking": Ranking(5),
+    "ranking-weights": Ranking(4, [0.5, 0.0, 1.0, 0.5]),
     "simplex": Simplex(4),
+    "spanning-tree": MinimumSpanningTree(5, NETWORK),
     "top-k": TopK(6, 2),
     "traveling-salesman": TravelingSalesman(5),
     "maximize": Maximize(TopK(6, 2)),
@@ -193,6 +205,37 @@ def test_the_sign_contract(name: str) -> None:
     np.testing.assert_array_equal(up.decisions, down.decisions)
     np.testing.assert_array_equal(up.objectives, -down.objectives)
     np.testing.assert_allclose(Maximize(oracle).evaluate(values, up.decisions), up.objectives)
+
+
+SIZES = {
+    "assignment": lambda size: Assignment(size),
+    "ball": lambda size: Ball(size),
+    "box": lambda size: Box(size),
+    "energy": lambda size: EnergyScheduling(*JOBS, slot_minutes=size),
+    "entropy-ball": lambda size: EntropyBall(size),
+    "graph": lambda size: ShortestPath(DAG, 0, 3, size),
+    "grid-rows": lambda size: GridShortestPath(size, 2),
+    "grid-cols": lambda size: GridShortestPath(2, size),
+    "grid-matching": lambda size: GridPerfectMatching(2, size),
+    "log-barrier-simplex": lambda size: LogBarrierSimplex(size),
+    "node-grid": lambda size: NodeGridShortestPath(size, 2),
+    "ranking": lambda size: Ranking(size),
+    "simplex": lambda size: Simplex(size),
+    "spanning-tree": lambda size: MinimumSpanningTree(size, [(0, 1), (1, 2), (2, 3)]),
+    "top-k": lambda size: TopK(size, 1),
+    "top-k-chosen": lambda size: TopK(9, size),
+    "traveling-salesman": lambda size: TravelingSalesman(size),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_sizes_are_whole_numbers(name: str) -> None:
+    make = SIZES[name]
+    make(4)
+    make(np.int64(4))
+    for size in (2.5, 4.0, np.float64(4.0), "4", True, -1):
+        with pytest.raises(InvalidInputError, match=r"^\w+: got \w+=.*expected an integer of"):
+            make(size)
 
 
 def test_every_problem_has_a_line() -> None:

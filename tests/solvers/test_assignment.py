@@ -264,7 +264,7 @@ def test_the_contract(n: int) -> None:
 
 
 def test_bad_sizes_are_refused() -> None:
-    with pytest.raises(InvalidInputError, match="Assignment: got n=0, expected at least 1"):
+    with pytest.raises(InvalidInputError, match="Assignment: got n=0, expected an integer"):
         Assignment(0)
     with pytest.raises(InvalidInputError, match="got 8 costs per instance, expected 9"):
         Assignment(3).solve(np.ones((1, 8)))

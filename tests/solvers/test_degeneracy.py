@@ -16,15 +16,19 @@ from dfl_solvers import (
     Box,
     Cached,
     Counting,
+    DiverseMatching,
     FromCallable,
+    GridPerfectMatching,
     GridShortestPath,
     Knapsack,
     LinearProgram,
     Maximize,
+    MinimumSpanningTree,
     MixedIntegerProgram,
     Oracle,
     Parallel,
     Program,
+    Ranking,
     Simplex,
     Status,
     TopK,
@@ -62,6 +66,26 @@ def permutations(n: int) -> np.ndarray:
     return np.array([np.eye(n)[list(p)].ravel() for p in itertools.permutations(range(n))])
 
 
+def feasible(program: Program) -> np.ndarray:
+    """Enumerate the points of zeros and ones of a program that is the decision itself."""
+    points = subsets(program.n_variables)
+    rows = points @ program.A.T
+    fits = (rows >= program.row_lower - 1e-9) & (rows <= program.row_upper + 1e-9)
+    return points[fits.all(1)]
+
+
+def trees(n: int, edges: list[tuple[int, int]]) -> np.ndarray:
+    """Enumerate the spanning trees of a graph: so many edges that leave no node apart."""
+    found = []
+    for chosen in itertools.combinations(range(len(edges)), n - 1):
+        part = np.arange(n)
+        for e in chosen:
+            part[part == part[edges[e][0]]] = part[edges[e][1]]
+        if (part == part[0]).all():
+            found.append(np.isin(np.arange(len(edges)), chosen).astype(float))
+    return np.array(found)
+
+
 def assignment(n: int) -> Program:
     ones = np.ones(n)
     rows = np.vstack([np.kron(np.eye(n), ones), np.kron(ones, np.eye(n))])
@@ -86,7 +110,20 @@ def from_vertices(
 
 KNAPSACK = Knapsack([[3.0, 4.0, 5.0, 6.0, 2.0, 3.0], [1.0, 4.0, 1.0, 2.0, 5.0, 3.0]], [11.0, 9.0])
 FITTING = subsets(6)[(subsets(6) @ KNAPSACK.weights.T <= KNAPSACK.capacities).all(1)]
+SAME_FIELD = np.array([[1, 0, 0], [0, 1, 0], [1, 0, 0]])
+NETWORK = [(0, 1), (1, 2), (3, 2), (3, 0), (0, 2), (2, 4), (3, 4), (4, 3)]
 CASES: dict[str, tuple[Oracle, np.ndarray]] = {
+    "diverse-matching": (
+        DiverseMatching(SAME_FIELD, 0.4, 0.25),
+        feasible(DiverseMatching(SAME_FIELD, 0.4, 0.25).program()),
+    ),
+    "grid-matching": (GridPerfectMatching(3, 4), feasible(GridPerfectMatching(3, 4).program())),
+    "ranking": (Ranking(5), np.array(list(itertools.permutations(np.arange(1.0, 6.0))))),
+    "ranking-weights": (
+        Ranking(4, [3.0, 0.0, 0.5, 0.5]),
+        np.unique(list(itertools.permutations([3.0, 0.0, 0.5, 0.5])), axis=0),
+    ),
+    "spanning-tree": (MinimumSpanningTree(5, NETWORK), trees(5, NETWORK)),
     "box": (Box(5), subsets(5)),
     "simplex": (Simplex(5), np.eye(5)),
     "simplex-pair": (Simplex(2), np.eye(2)),

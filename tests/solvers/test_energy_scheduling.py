@@ -623,7 +623,7 @@ def test_impossible_tasks_are_named():
         ({"usage": [1.0, 1.0]}, r"usage of shape \(2,\), expected \(2, n_resources\)"),
         ({"usage": [[1.0, 1.0]] * 2}, "usage of 2 resources, expected 1"),
         ({"capacities": np.zeros((0, 1))}, "at least one task and one machine"),
-        ({"slot_minutes": 0}, "slot_minutes 0"),
+        ({"slot_minutes": 0}, "slot_minutes=0"),
         ({"time_limit": 0}, "time_limit 0"),
         ({"durations": ["a", "b"]}, "durations are no numbers"),
     ],

@@ -7,7 +7,18 @@ import itertools
 import numpy as np
 import pytest
 
-from dfl_solvers import Ball, Box, GridShortestPath, Knapsack, Simplex, TopK
+from dfl_solvers import (
+    Assignment,
+    Ball,
+    Box,
+    EntropyBall,
+    GridPerfectMatching,
+    GridShortestPath,
+    Knapsack,
+    NodeGridShortestPath,
+    Simplex,
+    TopK,
+)
 from dfl_solvers.exceptions import InfeasibleError, InvalidInputError, UnsupportedError
 
 
@@ -126,7 +137,7 @@ def test_ball_of_zero_costs_stays_finite() -> None:
         (lambda: TopK(3, 4), "k=4"),
         (lambda: TopK(3, 0), "k=0"),
         (lambda: GridShortestPath(1, 1), "grid of 1 x 1"),
-        (lambda: GridShortestPath(0, 5), "grid of 0 x 5"),
+        (lambda: GridShortestPath(0, 5), "rows=0, expected an integer of at least 1"),
         (lambda: Knapsack([[1.0, -2.0]], [3.0]), r"weights is -2.0 at \(0, 1\)"),
         (lambda: Knapsack([[1.0, 2.0]], [np.nan]), r"capacities is nan at \(0,\)"),
         (lambda: Knapsack([[1.0, 2.0]], [1.0, 2.0]), r"shape \(1, 2\) and .* \(2,\)"),
@@ -136,6 +147,22 @@ def test_ball_of_zero_costs_stays_finite() -> None:
 def test_bad_parameters_are_named(make, words: str) -> None:
     with pytest.raises(InvalidInputError, match=words):
         make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: Assignment(n),
+        lambda n: EntropyBall(n),
+        lambda n: GridPerfectMatching(n, n),
+        lambda n: GridShortestPath(n, n),
+        lambda n: NodeGridShortestPath(n, n),
+    ],
+)
+def test_sizes_of_short_types_do_not_overflow(make) -> None:
+    oracle, expected = make(np.int8(12)), make(12)
+    assert oracle.n_costs == expected.n_costs
+    assert repr(oracle) == repr(expected)
 
 
 @pytest.mark.parametrize("oracle", [Box(), Simplex(), TopK(None, 2)], ids=repr)

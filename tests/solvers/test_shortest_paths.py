@@ -488,10 +488,12 @@ def test_terrain_masks() -> None:
         (lambda: ShortestPath([(0, 1), (1, 5)], 0, 1, n_nodes=5), r"edge 1 is \(1, 5\).*0 to 4"),
         (lambda: ShortestPath(TRIANGLE, 0, 3, n_nodes=3), "target=3.*from 0 to 2"),
         (lambda: ShortestPath(TRIANGLE, -1, 2), "source=-1"),
+        (lambda: ShortestPath(TRIANGLE, "a", 2), "source='a', expected an integer"),
+        (lambda: ShortestPath(TRIANGLE, 0, None), "target=None, expected an integer"),
         (lambda: ShortestPath(TRIANGLE, 2, 0), "no edges lead from source=2 to target=0"),
         (lambda: ShortestPath(TRIANGLE, 0, 3), "no edges lead from source=0 to target=3"),
         (lambda: NodeGridShortestPath(1, 1), "grid of 1 x 1"),
-        (lambda: NodeGridShortestPath(0, 4), "grid of 0 x 4"),
+        (lambda: NodeGridShortestPath(0, 4), "rows=0, expected an integer of at least 1"),
     ],
 )
 def test_bad_parameters_are_named(make, words: str) -> None:

@@ -324,3 +324,40 @@ def test_wrong_numbers_of_cities_are_refused(n_cities) -> None:
 def test_wrong_numbers_of_costs_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="got 5 costs per instance, expected 6"):
         TravelingSalesman(4).solve(np.zeros((2, 5)))
+
+
+@pytest.mark.parametrize("n", [3, 5, 6, 9])
+def test_tight_cuts_hold_for_every_tour_and_are_all_that_are_tight(n: int) -> None:
+    oracle = TravelingSalesman(n)
+    ends = oracle.edges()
+    tours = oracle.solve(draw("uniform", 200, n)).decisions
+    core = oracle.core_program()
+    assert core.violation(tours) == 0
+    # a set and its complement make one constraint, and two cities that of one edge
+    sets = [
+        np.isin(np.arange(n), part)
+        for size in range(3, n // 2 + 1)
+        for part in itertools.combinations(range(n), size)
+        if 2 * size < n or 0 in part
+    ]
+    for tour in tours[:5]:
+        cuts = oracle.tight_cuts(tour)
+        assert len(cuts) == max(n * (n - 5) // 2, 0)
+        most = cuts @ tour
+        assert (tours @ cuts.T <= most).all()
+        inner = [(s[ends[:, 0]] & s[ends[:, 1]]).astype(float) for s in sets]
+        tight = [row for row, s in zip(inner, sets, strict=True) if row @ tour == s.sum() - 1]
+        # of halves either may be listed, which are equal up to the degrees of cities
+        halves = [s for s in sets if 2 * s.sum() == n]
+        assert len(tight) == len(cuts)
+        if not halves:
+            assert sorted(map(tuple, cuts)) == sorted(map(tuple, tight))
+
+
+def test_tight_cuts_are_those_of_tours() -> None:
+    oracle = TravelingSalesman(6)
+    triangles = np.zeros(15)
+    triangles[[0, 1, 5, 12, 13, 14]] = 1.0  # 0-1-2 and 3-4-5
+    for decision in (triangles, np.zeros(15)):
+        with pytest.raises(InvalidInputError, match="no round trip of 6 cities"):
+            oracle.tight_cuts(decision)

@@ -10,9 +10,14 @@ from dfl_experiments.problems.entropy_portfolio import (
 from dfl_experiments.problems.knapsack import KnapsackProblem as KnapsackProblem
 from dfl_experiments.problems.ordinal_classes import OrdinalClassesProblem as OrdinalClassesProblem
 from dfl_experiments.problems.ordinal_classes import OrdinalDigitsProblem as OrdinalDigitsProblem
+from dfl_experiments.problems.perfect_matching import (
+    PerfectMatchingProblem as PerfectMatchingProblem,
+)
 from dfl_experiments.problems.portfolio import PortfolioProblem as PortfolioProblem
 from dfl_experiments.problems.portfolio_sp500 import PortfolioSP500Problem as PortfolioSP500Problem
 from dfl_experiments.problems.shortest_path import ShortestPathProblem as ShortestPathProblem
+from dfl_experiments.problems.spanning_tree import SpanningTreeProblem as SpanningTreeProblem
+from dfl_experiments.problems.synthetic_grid import SyntheticGridProblem as SyntheticGridProblem
 
 __all__ = [
     "AbstractProblem",
@@ -22,8 +27,11 @@ __all__ = [
     "KnapsackProblem",
     "OrdinalClassesProblem",
     "OrdinalDigitsProblem",
+    "PerfectMatchingProblem",
     "PortfolioProblem",
     "PortfolioSP500Problem",
     "ShortestPathProblem",
+    "SpanningTreeProblem",
+    "SyntheticGridProblem",
     "Table",
 ]

@@ -168,8 +168,7 @@ def _choose_entering(d: Array, weights: Array, scores: Array, mask: int) -> int:
     """
     for j in range(len(d)):
         gain = min(d[j] + _ENTER, 0.0)
-        # np.divide, since a plain division looks out for zeros, one by one
-        scores[j] = np.divide(gain * gain, weights[j])
+        scores[j] = gain * gain / weights[j]
     keys = scores.view(np.int64)
     best = np.int64(0)
     for j in range(len(d)):
@@ -189,7 +188,7 @@ def _choose_leaving(
         a = column[i]
         room = values[i] if a > 0.0 else width[i] - values[i]
         size = abs(a)
-        ratios[i] = np.divide(max(room, 0.0), size) if size > _PIVOT else np.inf
+        ratios[i] = max(room, 0.0) / size if size > _PIVOT else np.inf
     keys = ratios.view(np.int64)
     best = np.int64(_INFINITY) | mask
     for i in range(m):

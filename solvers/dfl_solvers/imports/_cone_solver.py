@@ -61,16 +61,24 @@ class ConeSolver:
 
     def solve(self, objectives: Array) -> tuple[Array, Array]:
         """Return the minimizers (n, k) and status (n,) for linear parts (n, k)."""
+        x, status, _ = self.solve_both(objectives)
+        return x, status
+
+    def solve_both(self, objectives: Array) -> tuple[Array, Array, Array]:
+        """Return the multipliers (n, m) of the cones as well."""
+        scales = np.ones(len(objectives))
 
         def charge(i: int) -> None:
             # tolerances are absolute: large costs would pass for a proof that there is no optimum
             scale = 2.0 ** max(0, int(np.frexp(np.abs(objectives[i]).max(initial=0.0))[1]))
+            scales[i] = scale
             if self._P.nnz:
                 self._solver.update(P=self._P.data / scale, q=objectives[i] / scale)
             else:
                 self._solver.update(q=objectives[i] / scale)
 
-        return self._run(len(objectives), charge)
+        x, status, multipliers = self._run(len(objectives), charge)
+        return x, status, multipliers * scales[:, None]
 
     def complete(self, values: Array) -> tuple[Array, Array]:
         """Return the minimizers (n, k) of the known part with the rows held at values (n, d)."""
@@ -79,15 +87,16 @@ class ConeSolver:
             self._b[: self._held] = values[i]
             self._solver.update(b=self._b)
 
-        return self._run(len(values), hold)
+        x, status, _ = self._run(len(values), hold)
+        return x, status
 
-    def _run(self, n: int, update: Any) -> tuple[Array, Array]:
-        x = np.zeros((n, len(self._f)))
+    def _run(self, n: int, update: Any) -> tuple[Array, Array, Array]:
+        x, multipliers = np.zeros((n, len(self._f))), np.zeros((n, len(self._b)))
         status = np.empty(n, dtype=np.int8)
         for i in range(n):
             update(i)
             solution = self._solver.solve()
             status[i] = _STATUS.get(str(solution.status), Status.FAILED)
             if status[i] <= Status.FEASIBLE:
-                x[i] = solution.x
-        return x, status
+                x[i], multipliers[i] = solution.x, solution.z
+        return x, status, multipliers

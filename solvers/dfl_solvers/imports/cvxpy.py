@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, final
 
 import numpy as np
@@ -11,7 +11,13 @@ from dfl_solvers.backends.batches import join, share_models
 
 # loaded before CVXPY, which loads ortools: it loads HiGHS, which cannot be loaded after that
 from dfl_solvers.backends.hot_program import HotProgram
-from dfl_solvers.exceptions import InvalidInputError, UnsupportedError, import_optional
+from dfl_solvers.exceptions import (
+    InvalidInputError,
+    SolverError,
+    UnsupportedError,
+    import_optional,
+)
+from dfl_solvers.imports._cone_adjoint import differentiable, pull_back
 from dfl_solvers.imports._cone_form import ConeForm
 from dfl_solvers.imports._cone_solver import ConeSolver, known_value
 from dfl_solvers.imports._programs import general_oracle, in_sense
@@ -174,6 +180,49 @@ class CvxpyOracle(AbstractOracle):
             )
         return self.form.program(instance or {}, None)
 
+    @property
+    def vector_jacobian_product(self) -> Callable[..., Array]:
+        """Gradient of ``vectors . w*(costs)`` in the costs: ``(costs, vectors, instance=None)``.
+
+        The KKT equations of the constraints that are tight at the optimum are differentiated, each
+        instance on its own. Where a constraint is tight with multiplier zero, there is a kink and
+        the gradient is that of a smooth piece that meets there.
+
+        Raises
+        ------
+        AttributeError
+            If decisions jump, as those of linear programs do, or a cone is neither linear nor of
+            second order.
+        """
+        if self.form.linear or not differentiable(self.form.dims):
+            raise AttributeError("CvxpyOracle: the decisions have no derivative that is known")
+        return self._pull_back
+
+    def _pull_back(self, costs: Array, vectors: Array, instance: Instance | None = None) -> Array:
+        costs = self._check_costs(costs).astype(float, copy=False)
+        found = np.empty(costs.shape)
+        for i in range(len(costs)):
+            shared = not instance
+            if i == 0 or not shared:
+                data = self.form.data(instance or {}, None if shared else i)
+                solver = ConeSolver(self.form, data)
+            scale = self._scales(costs[i : i + 1])
+            objective = data.f + np.asarray((costs[i : i + 1] / scale) @ self.form.decision_map)
+            x, status, multipliers = solver.solve_both(objective)
+            if status[0] > Status.FEASIBLE:
+                raise SolverError(
+                    f"CvxpyOracle.vector_jacobian_product: instance {i} has no optimum: "
+                    f"{Status(status[0]).message}"
+                )
+            parts = x[0], multipliers[0], vectors[i]
+            found[i] = pull_back(data, self.form.dims, self.form.decision_map, *parts) / scale[0]
+        return found
+
+    def _scales(self, costs: Array) -> Array:
+        """Sizes (n, 1) of costs, by which solves divide them: one where a known part fixes it."""
+        scale = np.abs(costs).max(axis=1, keepdims=True)
+        return np.where((scale > 0) & self.linear_objective, scale, 1.0)
+
     def _solve(self, costs: Array, instance: Instance) -> Solution:
         if self.form.linear:
             runs = self._runs(len(costs), instance)
@@ -197,9 +246,7 @@ class CvxpyOracle(AbstractOracle):
         form = self.form
         data = form.data(instance, i)
         solver = ConeSolver(form, data)
-        scale = np.abs(costs).max(axis=1, keepdims=True)
-        # tolerances are absolute as well; a known part fixes the scale
-        scale = np.where((scale > 0) & self.linear_objective, scale, 1.0)
+        scale = self._scales(costs)  # tolerances are absolute as well
         objective = data.f + np.asarray((costs / scale) @ form.decision_map)
         x, status = solver.solve(objective)
         decisions = np.asarray(x @ form.decision_map.T) + form.offsets

@@ -7,7 +7,7 @@ from typing import ClassVar, final
 import numpy as np
 import scipy.sparse as sp
 
-from dfl_solvers.exceptions import InvalidInputError
+from dfl_solvers._sizes import read_size
 from dfl_solvers.kernels import run
 from dfl_solvers.oracle import AbstractOracle, Array, Instance, Solution
 from dfl_solvers.problems._hungarian import assign
@@ -35,7 +35,7 @@ class Assignment(AbstractOracle):
     Raises
     ------
     InvalidInputError
-        If n is below 1.
+        If n is no integer of at least 1.
 
     Notes
     -----
@@ -77,8 +77,7 @@ class Assignment(AbstractOracle):
     dtypes: ClassVar[tuple[type, ...]] = (np.float64, np.float32)
 
     def __init__(self, n: int) -> None:
-        if n < 1:
-            raise InvalidInputError(f"Assignment: got n={n}, expected at least 1")
+        n = read_size("Assignment", "n", n)
         self.n = n
         self.n_costs: int = n * n
 

@@ -6,6 +6,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
+from dfl_solvers._sizes import read_size
 from dfl_solvers.exceptions import InvalidInputError
 from dfl_solvers.oracle import Array, Instance, Status
 from dfl_solvers.problems._smooth import AbstractSmoothOracle
@@ -50,8 +51,8 @@ class Ball(AbstractSmoothOracle):
     dtypes: ClassVar[tuple[type, ...]] = (np.float64, np.float32)
 
     def __init__(self, n: int | None = None, radius: float = 1.0) -> None:
-        if n is not None and n < 1:
-            raise InvalidInputError(f"Ball: got n={n}, expected at least 1")
+        if n is not None:
+            n = read_size("Ball", "n", n)
         if not 0 < radius < np.inf:
             raise InvalidInputError(f"Ball: got radius={radius}, expected a positive number")
         self.n = n

@@ -7,7 +7,8 @@ from typing import ClassVar, final
 import numpy as np
 import scipy.sparse as sp
 
-from dfl_solvers.exceptions import InvalidInputError, UnsupportedError
+from dfl_solvers._sizes import read_size
+from dfl_solvers.exceptions import UnsupportedError
 from dfl_solvers.oracle import AbstractOracle, Array, Instance, Status
 from dfl_solvers.program import Program
 
@@ -39,8 +40,8 @@ class Box(AbstractOracle):
     dtypes: ClassVar[tuple[type, ...]] = (np.float64, np.float32)
 
     def __init__(self, n: int | None = None) -> None:
-        if n is not None and n < 1:
-            raise InvalidInputError(f"Box: got n={n}, expected at least 1")
+        if n is not None:
+            n = read_size("Box", "n", n)
         self.n = n
         self.n_costs = n
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dfl_solvers._rows import LOCK
+from dfl_solvers._sizes import read_size
 from dfl_solvers.exceptions import DFLError, InvalidInputError, SolverError
 from dfl_solvers.oracle import AbstractOracle, Array, Instance, Solution, Status
 from dfl_solvers.problems._load_file import Readable, parse, read_text, stack
@@ -134,7 +135,8 @@ class EnergyScheduling(AbstractOracle):
         relax: bool = False,
         time_limit: float | None = None,
     ) -> None:
-        if slot_minutes <= 0 or _MINUTES_A_DAY % slot_minutes:
+        slot_minutes = read_size("EnergyScheduling", "slot_minutes", slot_minutes)
+        if _MINUTES_A_DAY % slot_minutes:
             raise InvalidInputError(
                 f"EnergyScheduling: got slot_minutes {slot_minutes}, expected a divisor of "
                 f"{_MINUTES_A_DAY}"

@@ -6,6 +6,7 @@ from typing import final
 
 import numpy as np
 
+from dfl_solvers._sizes import read_size
 from dfl_solvers.exceptions import InvalidInputError
 from dfl_solvers.kernels import kernel, run
 from dfl_solvers.oracle import Array, Instance, Status
@@ -85,8 +86,7 @@ class EntropyBall(AbstractSmoothOracle):
     n_costs: int
 
     def __init__(self, n: int, level: float | None = None) -> None:
-        if n < 2:
-            raise InvalidInputError(f"EntropyBall: got n={n}, expected at least 2")
+        n = read_size("EntropyBall", "n", n, 2)
         if level is None:
             level = float(np.log(n) - np.log(n - 0.9))
         if not 0 < level < np.log(n):

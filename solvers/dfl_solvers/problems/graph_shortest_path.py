@@ -7,6 +7,7 @@ from typing import ClassVar, final
 import numpy as np
 import numpy.typing as npt
 
+from dfl_solvers._sizes import check_integers, check_nodes, read_edges, read_size
 from dfl_solvers.exceptions import InvalidInputError
 from dfl_solvers.oracle import AbstractOracle, Array, Instance
 from dfl_solvers.problems._path_graph import (
@@ -109,32 +110,20 @@ class ShortestPath(AbstractOracle):
     def __init__(
         self, edges: npt.ArrayLike, source: int, target: int, n_nodes: int | None = None
     ) -> None:
-        try:
-            edges = np.asarray(edges)
-        except ValueError as error:
-            raise InvalidInputError(f"ShortestPath: edges are no pairs: {error}") from error
-        if edges.ndim != 2 or edges.shape[1] != 2 or not len(edges):
-            raise InvalidInputError(
-                f"ShortestPath: got edges of shape {edges.shape}, expected (d, 2), one pair of "
-                "node numbers an edge"
-            )
-        _check_integers("edges", edges)
-        self.edges = edges.astype(np.int64)
-        self.n_nodes = int(max(edges.max(), source, target)) + 1 if n_nodes is None else n_nodes
-        wrong = np.flatnonzero(((self.edges < 0) | (self.edges >= self.n_nodes)).any(1))
-        if len(wrong):
-            raise InvalidInputError(
-                f"ShortestPath: edge {wrong[0]} is {tuple(self.edges[wrong[0]].tolist())}, "
-                f"expected node numbers from 0 to {self.n_nodes - 1}"
-            )
-        for name, node in (("source", source), ("target", target)):
-            if not 0 <= node < self.n_nodes or int(node) != node:
+        self.edges = read_edges("ShortestPath", edges)
+        self.source = read_size("ShortestPath", "source", source, 0)
+        self.target = read_size("ShortestPath", "target", target, 0)
+        if n_nodes is not None:
+            n_nodes = read_size("ShortestPath", "n_nodes", n_nodes)
+        largest = int(max(self.edges.max(), self.source, self.target))
+        self.n_nodes = largest + 1 if n_nodes is None else n_nodes
+        check_nodes("ShortestPath", self.edges, self.n_nodes)
+        for name, node in (("source", self.source), ("target", self.target)):
+            if node >= self.n_nodes:
                 raise InvalidInputError(
                     f"ShortestPath: got {name}={node}, expected a node number from 0 to "
                     f"{self.n_nodes - 1}"
                 )
-        self.source = int(source)
-        self.target = int(target)
         self.n_costs: int = len(self.edges)
         keep = on_the_way(self.edges, self.source, self.target, self.n_nodes)
         if source != target and not keep.any():
@@ -179,7 +168,7 @@ class ShortestPath(AbstractOracle):
             raise InvalidInputError(
                 f"ShortestPath: got instance data {name!r} of shape {nodes.shape}, expected {(n,)}"
             )
-        _check_integers(f"instance data {name!r}", nodes)
+        check_integers("ShortestPath", f"instance data {name!r}", nodes)
         wrong = np.flatnonzero((nodes < 0) | (nodes >= self.n_nodes))
         if len(wrong):
             raise InvalidInputError(
@@ -201,16 +190,3 @@ class ShortestPath(AbstractOracle):
         upper = np.zeros(self.n_costs)
         upper[usable] = on_the_way(self.edges[usable], source, target, self.n_nodes)
         return unit_flow(self.edges, upper, source, target, self.n_nodes)
-
-
-def _check_integers(name: str, values: Array) -> None:
-    if not np.issubdtype(values.dtype, np.number):
-        raise InvalidInputError(
-            f"ShortestPath: got {name} of type {values.dtype}, expected whole numbers"
-        )
-    wrong = np.argwhere(~np.isfinite(values) | (values != np.floor(values)))
-    if len(wrong):
-        index = tuple(int(i) for i in wrong[0])
-        raise InvalidInputError(
-            f"ShortestPath: {name} is {values[index]} at {index}, expected whole numbers"
-        )

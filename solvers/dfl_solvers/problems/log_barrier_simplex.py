@@ -6,6 +6,7 @@ from typing import final
 
 import numpy as np
 
+from dfl_solvers._sizes import read_size
 from dfl_solvers.exceptions import InvalidInputError
 from dfl_solvers.kernels import kernel, run
 from dfl_solvers.oracle import Array, Instance, Status
@@ -77,8 +78,7 @@ class LogBarrierSimplex(AbstractSmoothOracle):
     n_costs: int
 
     def __init__(self, n: int, level: float | None = None) -> None:
-        if n < 2:
-            raise InvalidInputError(f"LogBarrierSimplex: got n={n}, expected at least 2")
+        n = read_size("LogBarrierSimplex", "n", n, 2)
         least = float(n * np.log(n))
         if level is None:
             level = 2 * least

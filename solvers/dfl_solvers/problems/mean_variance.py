@@ -13,6 +13,9 @@ from dfl_solvers.oracle import AbstractOracle, Array, Instance, Status
 from dfl_solvers.problems._covariance import covariances, read_covariance
 from dfl_solvers.problems._frontier import walk_frontier
 
+# a smaller weight is none
+_HELD = 1e-9
+
 
 @final
 class MeanVariancePortfolio(AbstractOracle):
@@ -125,6 +128,47 @@ class MeanVariancePortfolio(AbstractOracle):
             w, status[i] = _solve_by_cones(costs[i], own, aversion[i])
             decisions[i] = w[:d]
         return decisions, status
+
+    def vector_jacobian_product(
+        self, costs: Array, vectors: Array, instance: Instance | None = None
+    ) -> Array:
+        """Gradient of ``vectors . w*(costs)`` with respect to the costs, the vectors held fixed.
+
+        Parameters
+        ----------
+        costs, vectors : ndarray of shape (n, d)
+        instance : mapping of str to ndarray, optional
+            As in ``solve``.
+
+        Returns
+        -------
+        ndarray of shape (n, d)
+            Zero for assets that are not held. Where an asset is just about to be held, there is a
+            kink, and the gradient is that of the side where it is not.
+
+        Raises
+        ------
+        InvalidInputError
+            If the two shapes differ, or the costs are refused by ``solve``.
+        """
+        costs, vectors = np.asarray(costs, dtype=float), np.asarray(vectors, dtype=float)
+        if vectors.shape != costs.shape:
+            raise InvalidInputError(
+                "MeanVariancePortfolio.vector_jacobian_product: got vectors of shape "
+                f"{vectors.shape}, expected {costs.shape}, the shape of the costs"
+            )
+        decisions = self.solve(costs, instance).decisions
+        covariance, aversion = self._data(costs.shape, instance or {})
+        gradients = np.zeros(costs.shape)
+        for i, weights in enumerate(decisions):
+            held = np.flatnonzero(weights > _HELD)
+            own = covariance[i if len(covariance) > 1 else 0][np.ix_(held, held)]
+            right = np.stack([vectors[i, held], np.ones(len(held))], axis=1)
+            toward, level = np.linalg.lstsq(aversion[i] * own, right)[0].T
+            if self.budget == "equal" or weights.sum() > 1 - _HELD:  # what is held sums to 1
+                toward -= level * (toward.sum() / (level.sum() or 1.0))
+            gradients[i, held] = -toward
+        return gradients
 
     def _objective(self, costs: Array, decisions: Array, instance: Instance) -> Array:
         covariance, aversion = self._data(costs.shape, instance)

@@ -7,6 +7,7 @@ from typing import ClassVar, final
 import numpy as np
 import scipy.sparse as sp
 
+from dfl_solvers._sizes import read_size
 from dfl_solvers.exceptions import InvalidInputError
 from dfl_solvers.oracle import AbstractOracle, Array, Instance
 from dfl_solvers.problems._path_graph import PathSearch, raise_for_cycles, unit_flow
@@ -82,7 +83,9 @@ class NodeGridShortestPath(AbstractOracle):
     instance_fields: ClassVar[frozenset[str]] = frozenset({"mask"})
 
     def __init__(self, rows: int, cols: int) -> None:
-        if rows < 1 or cols < 1 or rows * cols < 2:
+        rows = read_size("NodeGridShortestPath", "rows", rows)
+        cols = read_size("NodeGridShortestPath", "cols", cols)
+        if rows * cols < 2:
             raise InvalidInputError(
                 f"NodeGridShortestPath: got a grid of {rows} x {cols}, expected at least two cells"
             )

@@ -7,6 +7,7 @@ from typing import ClassVar, final
 import numpy as np
 import scipy.sparse as sp
 
+from dfl_solvers._sizes import read_size
 from dfl_solvers.exceptions import InvalidInputError
 from dfl_solvers.kernels import SERIAL, SLOW, kernel, run
 from dfl_solvers.oracle import AbstractOracle, Array, Instance, Solution, Status
@@ -62,7 +63,9 @@ class GridShortestPath(AbstractOracle):
     marks_nonfinite: ClassVar[bool] = True
 
     def __init__(self, rows: int, cols: int) -> None:
-        if rows < 1 or cols < 1 or rows * cols < 2:
+        rows = read_size("GridShortestPath", "rows", rows)
+        cols = read_size("GridShortestPath", "cols", cols)
+        if rows * cols < 2:
             raise InvalidInputError(
                 f"GridShortestPath: got a grid of {rows} x {cols}, expected at least two nodes"
             )

@@ -6,7 +6,8 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from dfl_solvers.exceptions import InvalidInputError, UnsupportedError
+from dfl_solvers._sizes import read_size
+from dfl_solvers.exceptions import UnsupportedError
 from dfl_solvers.oracle import AbstractOracle, Array, Instance, Status
 from dfl_solvers.program import Program
 
@@ -38,8 +39,8 @@ class Simplex(AbstractOracle):
     dtypes: ClassVar[tuple[type, ...]] = (np.float64, np.float32)
 
     def __init__(self, n: int | None = None) -> None:
-        if n is not None and n < 1:
-            raise InvalidInputError(f"Simplex: got n={n}, expected at least 1")
+        if n is not None:
+            n = read_size("Simplex", "n", n)
         self.n = n
         self.n_costs = n
 
@@ -54,6 +55,10 @@ class Simplex(AbstractOracle):
         decisions = np.zeros_like(costs)
         decisions[np.arange(len(costs)), costs.argmin(1)] = 1
         return decisions, status
+
+    def permuted(self, d: int) -> Array:
+        """Return the numbers (d,) whose permutations are the decisions for d costs."""
+        return np.repeat([0.0, 1.0], [d - 1, 1])
 
     def program(self, instance: Instance | None = None) -> Program:
         """Return the simplex in matrix form: one row, and bounds."""

@@ -6,6 +6,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
+from dfl_solvers._sizes import read_size
 from dfl_solvers.exceptions import InvalidInputError, UnsupportedError
 from dfl_solvers.kernels import kernel, run
 from dfl_solvers.oracle import AbstractOracle, Array, Instance, Status
@@ -51,7 +52,10 @@ class TopK(AbstractOracle):
     dtypes: ClassVar[tuple[type, ...]] = (np.float64, np.float32)
 
     def __init__(self, n: int | None, k: int) -> None:
-        if k < 1 or (n is not None and k > n):
+        k = read_size("TopK", "k", k)
+        if n is not None:
+            n = read_size("TopK", "n", n)
+        if n is not None and k > n:
             raise InvalidInputError(f"TopK: got k={k}, expected a number from 1 to n={n}")
         self.n = n
         self.k = k
@@ -72,6 +76,10 @@ class TopK(AbstractOracle):
         decisions = np.empty(costs.shape, costs.dtype)
         run(_choose, len(costs), np.ascontiguousarray(costs), decisions, self.k)
         return decisions, status
+
+    def permuted(self, d: int) -> Array:
+        """Return the numbers (d,) whose permutations are the decisions for d costs."""
+        return np.repeat([0.0, 1.0], [d - self.k, self.k])
 
     def program(self, instance: Instance | None = None) -> Program:
         """Return the set in matrix form: one row, and bounds."""

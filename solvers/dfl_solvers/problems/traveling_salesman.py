@@ -7,6 +7,7 @@ from typing import final
 import numpy as np
 import scipy.sparse as sp
 
+from dfl_solvers._sizes import read_size
 from dfl_solvers.exceptions import InvalidInputError
 from dfl_solvers.kernels import HARD, SLOW, run
 from dfl_solvers.oracle import AbstractOracle, Array, Instance, Status
@@ -91,10 +92,7 @@ class TravelingSalesman(AbstractOracle):
     """
 
     def __init__(self, n_cities: int) -> None:
-        if not isinstance(n_cities, (int, np.integer)) or n_cities < 3:
-            raise InvalidInputError(
-                f"TravelingSalesman: got n_cities={n_cities!r}, expected an integer of at least 3"
-            )
+        n_cities = read_size("TravelingSalesman", "n_cities", n_cities, 3)
         self.n_cities = n_cities
         self.n_costs: int = int(n_cities) * (int(n_cities) - 1) // 2
         self._hot = HotTours(int(n_cities))
@@ -118,6 +116,39 @@ class TravelingSalesman(AbstractOracle):
         for i in np.flatnonzero(status == Status.FAILED):
             decisions[i], status[i] = self._hot.solve(costs[i], decisions[i])
         return decisions, status
+
+    def core_program(self) -> Program:
+        """Return the constraints that each city has two edges, with the edges as variables.
+
+        It lacks those against subtours, of which there are too many; ``tight_cuts`` has the ones
+        that matter at a tour.
+        """
+        ends = self.edges()
+        d = self.n_costs
+        A = sp.csr_array((np.ones(2 * d), (ends.T.ravel(), np.tile(np.arange(d), 2))))
+        two, ones = np.full(A.shape[0], 2.0), np.ones(d)
+        return Program(A, two, two, np.zeros(d), ones, ones)
+
+    def tight_cuts(self, decision: Array) -> Array:
+        """Return the normals (k, d) of the subtour constraints that a tour (d,) makes tight.
+
+        Those are ``w(E(S)) <= |S| - 1`` for sets of cities that the tour visits one after the
+        other; of S and the other cities, which make the same constraint, it is the smaller.
+
+        Raises
+        ------
+        InvalidInputError
+            If the decision is no tour.
+        """
+        n = int(self.n_cities)
+        ends = self.edges()
+        tour = _order(ends[np.asarray(decision) > 0.5], n)
+        place = np.empty(n, dtype=int)
+        place[tour] = np.arange(n)
+        size, first = np.divmod(np.arange(3 * n, (n // 2 + 1) * n), n)
+        whole = (2 * size < n) | (2 * first < n)  # halves of the tour come in pairs
+        inside = (place - first[whole, None]) % n < size[whole, None]
+        return (inside[:, ends[:, 0]] & inside[:, ends[:, 1]]).astype(float)
 
     def program(self, instance: Instance | None = None) -> Program:
         """Return a compact integer program, with variables for both directions and a flow.
@@ -155,6 +186,24 @@ class TravelingSalesman(AbstractOracle):
             np.concatenate([ones, np.zeros(k)]),
             decision_map=sp.csr_array((ones, (edge, arcs)), (self.n_costs, 2 * k)),
         )
+
+
+def _order(ends: Array, n: int) -> Array:
+    """Return the cities (n,) in the order in which a tour of edges (n, 2) visits them."""
+    tour = np.zeros(n, dtype=int)
+    if len(ends) == n and (np.bincount(ends.ravel(), minlength=n) == 2).all():
+        touched = np.argsort(ends.T.ravel(), kind="stable") % n
+        edge = touched[0]
+        for k in range(1, n):
+            a, b = ends[edge]
+            tour[k] = b if a == tour[k - 1] else a
+            one, other = touched[2 * tour[k]], touched[2 * tour[k] + 1]
+            edge = other if one == edge else one
+    if (np.bincount(tour, minlength=n) != 1).any():
+        raise InvalidInputError(
+            f"TravelingSalesman: got {len(ends)} edges that are no round trip of {n} cities"
+        )
+    return tour
 
 
 def _scaled(costs: Array) -> Array:
