@@ -63,10 +63,16 @@ def evaluate(
     )
 
 
-def pulled_back(oracle: Oracle, costs: Tensor, vectors: Tensor) -> Tensor:
+def pulled_back(
+    oracle: Oracle,
+    costs: Tensor,
+    vectors: Tensor,
+    instance: Mapping[str, Any] | None = None,
+) -> Tensor:
     """Return the gradient (n, d) of ``vectors . w*(costs)``, of an oracle with a derivative."""
     product = oracle.vector_jacobian_product  # type: ignore[attr-defined]
-    return _tensor(product(_array(costs), _array(vectors)), costs)
+    data = [instance] if instance else []
+    return _tensor(product(_array(costs), _array(vectors), *data), costs)
 
 
 def _rows(

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, final
 
-import torch
 from torch import Tensor
 
-from dfl.exceptions import UnsupportedError
 from dfl.layers._checks import check_positive
+from dfl.layers._relaxed import Relaxed, check_program
 from dfl.layers.base import AbstractLayer
 from dfl.layers.convex import ConvexLayer
 from dfl_solvers.oracle import Oracle
-from dfl_solvers.program import Program
 
 
 @final
@@ -72,48 +71,10 @@ class QuadraticLayer(AbstractLayer):
     def __init__(self, oracle: Oracle, smoothing: float = 1.0) -> None:
         super().__init__(oracle)
         check_positive(self, smoothing=smoothing)
-        if not hasattr(self.oracle, "program"):
-            raise UnsupportedError(
-                f"QuadraticLayer does not go with {type(self.oracle).__name__}: it needs the "
-                "oracle's matrix form (a method program()), which this oracle does not have; "
-                "FrankWolfeLayer needs none"
-            )
+        check_program(self, self.oracle)
         self.smoothing = smoothing
-        self._shared: _Smoothed | None = None
+        self._relaxed = Relaxed(partial(ConvexLayer.from_program, smoothing=smoothing))
 
     def decide(self, costs: Tensor, instance: Mapping[str, Any] | None) -> Tensor:
         """Smoothed decisions (n, d); see ``AbstractLayer``."""
-        program = self.oracle.program  # type: ignore[attr-defined]
-        if not instance:
-            if self._shared is None:
-                self._shared = _Smoothed(program(), self.smoothing)
-            return self._shared(costs)
-        rows = []
-        for i in range(len(costs)):
-            own = program({name: value[i] for name, value in instance.items()})
-            rows.append(_Smoothed(own, self.smoothing)(costs[i : i + 1]))
-        return torch.cat(rows) if rows else costs * 0
-
-
-class _Smoothed:
-    """One program with quadratic smoothing, from costs of decisions to decisions."""
-
-    def __init__(self, program: Program, smoothing: float) -> None:
-        self.relaxation = ConvexLayer.from_program(program, smoothing)
-        decision_map: Any = program.decision_map
-        self.map = None if program.identity else torch.from_numpy(decision_map.toarray())
-        fixed: Any = program.fixed_costs
-        self.fixed = torch.from_numpy(fixed)
-
-    def __call__(self, costs: Tensor) -> Tensor:
-        """Decisions (n, d) for costs (n, d)."""
-        if not len(costs):
-            return costs * 0
-        exact = costs.double()
-        if self.map is None:
-            x = self.relaxation(exact + self.fixed.to(costs.device))
-        else:
-            decision_map = self.map.to(costs.device)
-            x = self.relaxation(exact @ decision_map + self.fixed.to(costs.device)) @ decision_map.T
-        result: Tensor = x.to(costs.dtype)
-        return result
+        return self._relaxed(self.oracle, costs, instance)

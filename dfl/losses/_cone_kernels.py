@@ -57,7 +57,8 @@ def project(lo, hi, along, gram, spans, r, found, done):  # type: ignore[no-unty
 
     Rays have length one and span r dimensions. ``along`` (n, m) is their products with the points,
     ``gram`` (m, m) those with each other, ``spans`` (n, m) tells which of them span the cone.
-    ``done`` is False where the iterations did not end.
+    The search starts at the weights that are there: of rays that are independent, or zero. ``done``
+    is False where the iterations did not end.
     """
     m = len(gram)
     used = np.empty(r + 1, np.int64)
@@ -72,6 +73,14 @@ def project(lo, hi, along, gram, spans, r, found, done):  # type: ignore[no-unty
             tolerance = max(tolerance, 1e-10 * abs(along[b, j]))
         count = 0
         done[b] = False
+        for j in range(m):
+            if found[b, j] > 0 and not barred[j] and count < r:
+                used[count] = j
+                weights[count] = found[b, j]
+                if _append(gram, used, count, lower):
+                    barred[j] = True
+                    count += 1
+        begun = count > 0
         for _ in range(10 * m + 10):
             residual[:] = along[b]
             for i in range(count):
@@ -79,23 +88,27 @@ def project(lo, hi, along, gram, spans, r, found, done):  # type: ignore[no-unty
                 for j in range(m):
                     residual[j] -= weight * products[j]
             best, entering = tolerance, -1
-            if count < r:
+            if count < r and not begun:
                 for j in range(m):
                     if not barred[j] and residual[j] > best:
                         best, entering = residual[j], j
-            if entering < 0:
+            if begun:  # what was there is fitted before anything enters
+                begun = False
+                _solve(along[b], used, count, lower, fitted)
+            elif entering < 0:
                 done[b] = True
                 break
-            used[count] = entering
-            weights[count] = 0.0
-            barred[entering] = True
-            usable = _append(gram, used, count, lower)
-            if usable:
-                _solve(along[b], used, count + 1, lower, fitted)
-                usable = fitted[count] > 0
-            if not usable:  # rounding alone let it enter: it stays barred
-                continue
-            count += 1
+            else:
+                used[count] = entering
+                weights[count] = 0.0
+                barred[entering] = True
+                usable = _append(gram, used, count, lower)
+                if usable:
+                    _solve(along[b], used, count + 1, lower, fitted)
+                    usable = fitted[count] > 0
+                if not usable:  # rounding alone let it enter: it stays barred
+                    continue
+                count += 1
             while True:
                 share, leaving = 1.0, -1
                 for i in range(count):

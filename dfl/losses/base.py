@@ -25,8 +25,10 @@ class AbstractLoss(nn.Module, ABC):
 
     A leaf writes ``per_sample`` and declares in ``requires`` what it needs of the target
     (``"costs"``, ``"decisions"``, ``"objectives"``) and of the oracle (``"program"``: a matrix
-    form; ``"variables"``: one whose variables are the decision itself; ``"linear"``: an objective
-    that is ``c.w`` and nothing else; ``"derivative"``: decisions that vary smoothly). A pair of
+    form; ``"variables"``: one whose variables are the decision itself; ``"normals"``: that, or
+    methods that say which constraints of the decision are tight; ``"linear"``: an objective that
+    is ``c.w`` and nothing else; ``"derivative"``: decisions that vary smoothly; ``"permutations"``:
+    decisions that are the permutations of given numbers). A pair of
     loss and oracle that cannot work is refused at construction. The loss of a policy requires
     ``"samples"`` alone: its target is a ``WeightedSamples``, and it holds no oracle.
 
@@ -79,13 +81,20 @@ class AbstractLoss(nn.Module, ABC):
                 f"{name} does not go with {problem}: it needs decisions with a derivative (a "
                 "method vector_jacobian_product()), which this oracle does not have"
             )
+        if "permutations" in self.requires and not hasattr(held, "permuted"):
+            raise UnsupportedError(
+                f"{name} does not go with {problem}: it needs decisions that are the permutations "
+                "of given numbers (a method permuted()), such as those of TopK"
+            )
         if "linear" in self.requires and not getattr(held, "linear_objective", True):
             raise UnsupportedError(
                 f"{name} does not go with {problem}: it needs an objective that is c.w alone, and "
                 "this one has a part of its own"
             )
         program: Any = getattr(held, "program", None)
-        if "variables" in self.requires and not program().identity:
+        says_normals = "normals" in self.requires and hasattr(held, "tight_cuts")
+        needs_variables = self.requires & {"variables", "normals"} and not says_normals
+        if needs_variables and not program().identity:
             raise UnsupportedError(
                 f"{name} does not go with {problem}: it needs a matrix form whose variables are "
                 "the decision, and this one maps its variables to it (decision_map)"

@@ -32,7 +32,9 @@ class ConeAlignedLoss(AbstractLoss):
     Parameters
     ----------
     oracle : Oracle
-        One with a matrix form whose variables are the decision, and an objective of ``c.w`` alone.
+        One with an objective of ``c.w`` alone, and a matrix form whose variables are the decision,
+        or methods ``core_program`` and ``tight_cuts`` for constraints that are too many to list, as
+        the traveling salesman has.
     inner_ratio : float, default=0.2
         Weight of the mean of the tight normals in what predictions are turned to.
     solve_ratio : float, default=1.0
@@ -44,8 +46,8 @@ class ConeAlignedLoss(AbstractLoss):
     InvalidInputError
         If a ratio is not from 0 to 1.
     UnsupportedError
-        If the oracle has no matrix form, or one whose variables are not the decision, or an
-        objective with a part of its own.
+        If the oracle has no matrix form, or one whose variables are not the decision and no tight
+        cuts, or an objective with a part of its own.
 
     Notes
     -----
@@ -62,7 +64,10 @@ class ConeAlignedLoss(AbstractLoss):
     integer programs the cone is that of the relaxation: costs outside it may have w* as their
     optimum too.
 
-    The matrix form is prepared once; with per-instance data, once for each row and step.
+    The matrix form is prepared once; with per-instance data, once for each row and step. For tours
+    the cone is that of all subtour constraints that are tight, in the space of edges, so that the
+    loss is zero wherever the subtour relaxation has the tour as an optimum; the mean A is that of
+    the other tight constraints.
 
     The projection splits off the span of the equations and is exact (Lawson and Hanson's active
     sets, compiled). PyEPO's CaVE+ instead stops an interior-point method after three iterations to
@@ -85,7 +90,7 @@ class ConeAlignedLoss(AbstractLoss):
     (tensor(0.), tensor(0.2000))
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"decisions", "linear", "program", "variables"})
+    requires: ClassVar[frozenset[str]] = frozenset({"decisions", "linear", "program", "normals"})
 
     def __init__(self, oracle: Oracle, inner_ratio: float = 0.2, solve_ratio: float = 1.0) -> None:
         super().__init__(oracle)
@@ -146,7 +151,9 @@ class ConeAlignedLoss(AbstractLoss):
                 for i in range(n)
             ]
         if self._shared is None or self._shared[0] is not oracle:  # an estimator sets its own
-            self._shared = oracle, NormalCones(oracle.program())
+            cuts = getattr(oracle, "tight_cuts", None)
+            program = oracle.program() if cuts is None else oracle.core_program()
+            self._shared = oracle, NormalCones(program, cuts)
         return [(slice(0, n), self._shared[1])]
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from dfl.exceptions import InvalidInputError
 from dfl.losses.absolute import AbsoluteLoss
 from dfl.losses.adaptive_imle import AdaptiveIMLELoss
+from dfl.losses.adjacent_vertex import AdjacentVertexLoss
+from dfl.losses.barrier_regret import BarrierRegretLoss
 from dfl.losses.base import AbstractLoss
 from dfl.losses.black_box import BlackBoxLoss
 from dfl.losses.cone_aligned import ConeAlignedLoss
@@ -17,12 +19,18 @@ from dfl.losses.contrastive_map import ContrastiveMAPLoss
 from dfl.losses.cosine import CosineLoss
 from dfl.losses.huber import HuberLoss
 from dfl.losses.identity import IdentityLoss
+from dfl.losses.imitation import ImitationLoss
 from dfl.losses.imle import IMLELoss
+from dfl.losses.learned_landscape import LearnedLandscapeLoss
+from dfl.losses.locally_optimized import LocallyOptimizedLoss
 from dfl.losses.noise_contrastive import NoiseContrastiveLoss
+from dfl.losses.optimality_margin import OptimalityMarginLoss
+from dfl.losses.permutahedron_regret import PermutahedronRegretLoss
 from dfl.losses.perturbation_gradient import PerturbationGradientLoss
 from dfl.losses.perturbed_fenchel_young import PerturbedFenchelYoungLoss
 from dfl.losses.perturbed_regret import PerturbedRegretLoss
 from dfl.losses.preference import PreferenceLoss
+from dfl.losses.quadratic_regret import QuadraticRegretLoss
 from dfl.losses.ranking_listwise import ListwiseRankingLoss
 from dfl.losses.ranking_pairwise import PairwiseRankingLoss
 from dfl.losses.ranking_pointwise import PointwiseRankingLoss
@@ -31,6 +39,7 @@ from dfl.losses.relaxed_spo_plus import RelaxedSPOPlusLoss
 from dfl.losses.score_function import ScoreFunctionLoss
 from dfl.losses.smooth_regret import SmoothRegretLoss
 from dfl.losses.smoothed_spo_plus import SmoothedSPOPlusLoss
+from dfl.losses.soft_rank import SoftRankLoss
 from dfl.losses.spo_plus import SPOPlusLoss
 from dfl.losses.squared import SquaredLoss
 from dfl.losses.structured_svm import StructuredSVMLoss
@@ -41,18 +50,26 @@ from dfl_solvers.oracle import Oracle
 LOSSES: dict[str, type[AbstractLoss]] = {
     "absolute": AbsoluteLoss,
     "adaptive-imle": AdaptiveIMLELoss,
+    "adjacent-vertex": AdjacentVertexLoss,
     "black-box": BlackBoxLoss,
     "cave": ConeAlignedLoss,
     "contrastive-map": ContrastiveMAPLoss,
     "cosine": CosineLoss,
     "huber": HuberLoss,
     "identity": IdentityLoss,
+    "imitation": ImitationLoss,
     "imle": IMLELoss,
+    "intopt": BarrierRegretLoss,
+    "lancer": LearnedLandscapeLoss,
+    "lodl": LocallyOptimizedLoss,
     "nce": NoiseContrastiveLoss,
+    "optimality-margin": OptimalityMarginLoss,
+    "permutahedron": PermutahedronRegretLoss,
     "perturbation-gradient": PerturbationGradientLoss,
     "perturbed-fenchel-young": PerturbedFenchelYoungLoss,
     "perturbed-regret": PerturbedRegretLoss,
     "preference": PreferenceLoss,
+    "qptl": QuadraticRegretLoss,
     "ranking-listwise": ListwiseRankingLoss,
     "ranking-pairwise": PairwiseRankingLoss,
     "ranking-pointwise": PointwiseRankingLoss,
@@ -61,6 +78,7 @@ LOSSES: dict[str, type[AbstractLoss]] = {
     "score-function": ScoreFunctionLoss,
     "smooth-regret": SmoothRegretLoss,
     "smoothed-spo+": SmoothedSPOPlusLoss,
+    "soft-rank": SoftRankLoss,
     "spo+": SPOPlusLoss,
     "squared": SquaredLoss,
     "structured-svm": StructuredSVMLoss,

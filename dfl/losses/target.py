@@ -30,6 +30,8 @@ class Target:
         Per-instance data of the oracle, each array with leading n.
     pool : Tensor of shape (m, d), optional
         Decisions that are feasible for every instance, which losses compare with the good ones.
+    fitted : mapping of str to Tensor, optional
+        What losses have fitted to each instance in ``complete``, each part with leading n.
 
     Examples
     --------
@@ -46,6 +48,7 @@ class Target:
     objectives: Tensor = None  # type: ignore[assignment]
     instance: Mapping[str, Any] | None = None
     pool: Tensor | None = None
+    fitted: Mapping[str, Tensor] | None = None
 
     def __len__(self) -> int:
         for part in (self.costs, self.decisions, self.objectives):
@@ -59,7 +62,7 @@ class Target:
         if instance is not None:
             key = index.numpy() if isinstance(index, Tensor) else index
             instance = {name: value[key] for name, value in instance.items()}
-        return self._map(lambda part: part[index], instance)
+        return self._map(lambda part: part[index], instance, _each(self.fitted, lambda v: v[index]))
 
     def join(self, other: Target) -> Target:
         """Return the target of these instances and then those of another, with the same parts.
@@ -75,17 +78,21 @@ class Target:
         instance = self.instance
         if instance is not None and other.instance is not None:
             instance = {name: both(value, other.instance[name]) for name, value in instance.items()}
+        fitted = self.fitted
+        if fitted is not None and other.fitted is not None:
+            fitted = {name: both(value, other.fitted[name]) for name, value in fitted.items()}
         return Target(
             both(self.costs, other.costs),
             both(self.decisions, other.decisions),
             both(self.objectives, other.objectives),
             instance,
             self.pool,
+            fitted,
         )
 
     def negated(self) -> Target:
         """Return the same truth for the minimizing oracle: costs and objectives change sign."""
-        opposite = self._map(torch.neg, self.instance)
+        opposite = self._map(torch.neg, self.instance, self.fitted)
         return replace(opposite, decisions=self.decisions)
 
     def to(self, dtype: torch.dtype, device: torch.device | None = None) -> Target:
@@ -93,10 +100,14 @@ class Target:
 
         Data of instances stay NumPy's: they are the oracle's.
         """
-        converted = self._map(lambda part: part.to(device=device, dtype=dtype), self.instance)
+
+        def change(part: Tensor) -> Tensor:
+            return part.to(device=device, dtype=dtype)
+
+        converted = self._map(change, self.instance, _each(self.fitted, change))
         if self.pool is None:
             return converted
-        return replace(converted, pool=self.pool.to(device=device, dtype=dtype))
+        return replace(converted, pool=change(self.pool))
 
     def mask(self) -> Tensor | None:
         """Return which coordinates are real and not padding, (n, d) bool; None if all are."""
@@ -119,7 +130,10 @@ class Target:
         return self.sum(values) / mask.to(values.device).sum(-1)
 
     def _map(
-        self, change: Callable[[Tensor], Tensor], instance: Mapping[str, Any] | None
+        self,
+        change: Callable[[Tensor], Tensor],
+        instance: Mapping[str, Any] | None,
+        fitted: Mapping[str, Tensor] | None,
     ) -> Target:
         """Change every part that is present; the pool is that of all instances."""
         costs, decisions, objectives = self.costs, self.decisions, self.objectives
@@ -129,4 +143,11 @@ class Target:
             objectives if objectives is None else change(objectives),
             instance,
             self.pool,
+            fitted,
         )
+
+
+def _each(
+    parts: Mapping[str, Tensor] | None, change: Callable[[Tensor], Tensor]
+) -> Mapping[str, Tensor] | None:
+    return None if parts is None else {name: change(part) for name, part in parts.items()}

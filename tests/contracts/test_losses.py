@@ -64,46 +64,60 @@ SAMPLED = {
 }  # fmt: skip
 # what autograd gives is the derivative of the value
 TRUE_GRADIENT = {
-    "absolute", "cave", "contrastive-map", "cosine", "huber", "nce", "perturbation-gradient",
-    "perturbed-fenchel-young", "ranking-listwise", "ranking-pairwise", "ranking-pointwise",
+    "absolute", "adjacent-vertex", "cave", "contrastive-map", "cosine", "huber", "imitation",
+    "nce", "optimality-margin", "perturbation-gradient", "perturbed-fenchel-young",
+    "ranking-listwise", "ranking-pairwise", "ranking-pointwise",
     "regularized-fenchel-young", "relaxed-spo+", "smooth-regret", "smoothed-spo+", "spo+",
     "squared", "structured-svm", "weighted-direction",
+    "intopt", "lodl", "permutahedron", "qptl", "soft-rank",
 }  # fmt: skip
-CONVEX = TRUE_GRADIENT - {"cave", "cosine", "perturbation-gradient", "smooth-regret"}
+CONVEX = TRUE_GRADIENT - {
+    "cave", "cosine", "intopt", "permutahedron", "perturbation-gradient", "qptl",
+    "smooth-regret", "soft-rank",
+}  # fmt: skip
 ZERO_AT_THE_TRUTH = {
     "absolute", "black-box", "contrastive-map", "cosine", "huber", "identity", "ranking-pairwise",
     "ranking-pointwise", "relaxed-spo+", "smooth-regret", "spo+", "squared",
+    "lodl",
 }  # fmt: skip
 NEVER_NEGATIVE = ZERO_AT_THE_TRUTH | {
-    "adaptive-imle", "cave", "imle", "perturbed-fenchel-young", "perturbed-regret",
-    "ranking-listwise", "regularized-fenchel-young", "score-function", "structured-svm",
-    "weighted-direction",
+    "adaptive-imle", "cave", "imitation", "imle", "optimality-margin", "perturbed-fenchel-young",
+    "perturbed-regret", "ranking-listwise", "regularized-fenchel-young", "score-function",
+    "structured-svm", "weighted-direction",
+    "lancer", "permutahedron", "soft-rank",
 }  # fmt: skip
 BOUNDS_REGRET = {"spo+"}
 IS_REGRET = {"black-box", "identity", "smooth-regret"}
 # how losses scale if costs do, and the parameter that then has to scale too; the weighted direction
 # has predictions without a unit and does not scale with both
 DEGREE = {
-    "absolute": 1, "adaptive-imle": 1, "black-box": 1, "cave": 0, "contrastive-map": 1,
-    "cosine": 0, "huber": 2, "identity": 1, "imle": 1,
-    "nce": 1, "perturbation-gradient": 1, "perturbed-fenchel-young": 1, "perturbed-regret": 1,
-    "ranking-listwise": 0, "ranking-pairwise": 1, "ranking-pointwise": 2,
+    "absolute": 1, "adaptive-imle": 1, "adjacent-vertex": 1, "black-box": 1, "cave": 0,
+    "contrastive-map": 1, "cosine": 0, "huber": 2, "identity": 1, "imle": 1,
+    "nce": 1, "optimality-margin": 1, "perturbation-gradient": 1, "perturbed-fenchel-young": 1,
+    "perturbed-regret": 1, "ranking-listwise": 0, "ranking-pairwise": 1, "ranking-pointwise": 2,
     "regularized-fenchel-young": 1, "relaxed-spo+": 1, "score-function": 1, "smooth-regret": 1,
     "smoothed-spo+": 1, "spo+": 1, "squared": 2, "structured-svm": 1,
+    "intopt": 1, "lodl": 1, "permutahedron": 1, "qptl": 1, "soft-rank": 0,
 }  # fmt: skip
 UNIT = {
-    "adaptive-imle": "sigma", "huber": "delta", "imle": "sigma", "perturbed-fenchel-young": "sigma",
-    "perturbed-regret": "sigma", "ranking-listwise": "temperature",
-    "regularized-fenchel-young": "strength", "score-function": "sigma",
-    "smoothed-spo+": "strength", "structured-svm": "margin",
+    "adaptive-imle": "sigma", "adjacent-vertex": "margin", "huber": "delta", "imle": "sigma",
+    "perturbed-fenchel-young": "sigma", "optimality-margin": "margin", "perturbed-regret": "sigma",
+    "ranking-listwise": "temperature", "regularized-fenchel-young": "strength",
+    "score-function": "sigma", "smoothed-spo+": "strength", "structured-svm": "margin",
+    "intopt": "weight", "lodl": "sigma", "permutahedron": "strength", "qptl": "smoothing",
+    "soft-rank": "strength",
 }  # fmt: skip
+# decisions of the linear relaxation, which may be better than any of the problem itself
+RELAXED = {"intopt", "qptl", "relaxed-spo+"}
 # decisions a row of which a batch asks in its one oracle call; the others are found in several
 SOLVES = {
-    "absolute": 0, "adaptive-imle": 10, "black-box": 1, "cave": 0, "contrastive-map": 1,
-    "cosine": 0, "huber": 0, "identity": 1, "imle": 10,
-    "nce": 1, "perturbation-gradient": 2, "perturbed-fenchel-young": 1, "perturbed-regret": 10,
-    "ranking-listwise": 1, "ranking-pairwise": 1, "ranking-pointwise": 1, "score-function": 10,
-    "smooth-regret": 1, "spo+": 1, "squared": 0, "structured-svm": 1, "weighted-direction": 0,
+    "absolute": 0, "adaptive-imle": 10, "adjacent-vertex": 0, "black-box": 1, "cave": 0,
+    "contrastive-map": 1, "cosine": 0, "huber": 0, "identity": 1, "imle": 10,
+    "nce": 1, "optimality-margin": 0, "perturbation-gradient": 2, "perturbed-fenchel-young": 1,
+    "perturbed-regret": 10, "ranking-listwise": 1, "ranking-pairwise": 1, "ranking-pointwise": 1,
+    "score-function": 10, "smooth-regret": 1, "spo+": 1, "squared": 0, "structured-svm": 1,
+    "weighted-direction": 0,
+    "lodl": 0, "soft-rank": 0,
 }  # fmt: skip
 
 
@@ -150,9 +164,12 @@ def test_what_a_loss_requires_decides_what_it_refuses() -> None:
                 oracle, "vector_jacobian_product"
             )
             lacks_variables = (
-                "variables" in needs and not lacks_program and not oracle.program().identity
+                ("variables" in needs or ("normals" in needs and not hasattr(oracle, "tight_cuts")))
+                and not lacks_program
+                and not oracle.program().identity
             )
             lacks = lacks_program or lacks_linear or lacks_derivative or lacks_variables
+            lacks |= "permutations" in needs and not hasattr(oracle, "permuted")
             assert fits(name, key) != lacks
 
 
@@ -346,7 +363,7 @@ def test_decisions_come_back_on_request(name: str, oracle: Oracle) -> None:
     rows = np.repeat(costs.numpy(), len(flat) // 6, axis=0)
     best = oracle.solve(rows).objectives
     slack = oracle.evaluate(rows, flat) - best
-    if name != "relaxed-spo+":
+    if name not in RELAXED:
         assert (slack >= -1e-6).all()
 
 

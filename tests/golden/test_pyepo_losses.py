@@ -223,6 +223,23 @@ def test_regularized_losses_are_those_of_pyepo(peer: SimpleNamespace) -> None:
     np.testing.assert_allclose(ours.grad, other.grad, atol=1e-2)
 
 
+def test_quadratic_relaxation_is_that_of_pyepo_where_it_is_tight(peer: SimpleNamespace) -> None:
+    if peer.sign == -1:
+        pytest.skip(
+            "theirs is over the hull of the decisions, and knapsacks have a wider relaxation"
+        )
+    ours, other = (peer.output.clone().requires_grad_() for _ in range(2))
+    found = make_loss("qptl", peer.oracle, {"smoothing": 2.0})(
+        ours, Target(costs=peer.costs), "none"
+    )
+    found.sum().backward()
+    expected = regret_of("regularizedFrankWolfeOpt", lambd=2.0, tol=1e-9, max_iter=500)(peer, other)
+    expected.sum().backward()
+    # away-step Frank-Wolfe stops at a gap
+    np.testing.assert_allclose(found.detach(), expected.detach(), atol=1e-3)
+    np.testing.assert_allclose(ours.grad, other.grad, atol=1e-2)
+
+
 def test_adaptive_implicit_mle_is_that_of_pyepo_with_the_same_noise(peer: SimpleNamespace) -> None:
     sigma, k, seed = 0.5, 4, 7
     ours, other = (peer.output.clone().requires_grad_() for _ in range(2))

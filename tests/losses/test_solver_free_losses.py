@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from scipy.optimize import nnls
 
 from dfl import DecisionFocusedRegressor, Target, make_loss, metrics
-from dfl.datasets import make_shortest_path
+from dfl.datasets import make_shortest_path, make_traveling_salesman
 from dfl.exceptions import InvalidInputError, UnsupportedError
 from dfl.losses._cones import NormalCones
 from dfl.risk import CVaRLoss
@@ -207,7 +208,7 @@ def test_adaptive_imle_without_a_step_has_no_gradient() -> None:
     assert loss.alpha.item() == pytest.approx(1e-3)
 
 
-@pytest.mark.parametrize("name", ["adaptive-imle", "cvar"])
+@pytest.mark.parametrize("name", ["adaptive-imle", "cvar", "lancer"])
 def test_a_loss_that_learns_resumes_with_what_it_learned(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,6 +291,75 @@ def test_cave_is_zero_where_the_decision_is_optimal_and_only_there(
         assert (gap > 1e-3).sum() > 20
 
 
+@pytest.mark.parametrize("n", [5, 7, 8])
+def test_tours_have_the_cone_of_all_tight_subtour_constraints(
+    n: int, rng: np.random.Generator
+) -> None:
+    oracle = TravelingSalesman(n)
+    ends = oracle.edges()
+    sets = [np.isin(np.arange(n), s) for k in range(2, n - 1) for s in combinations(range(n), k)]
+    inner = np.array([s[ends[:, 0]] & s[ends[:, 1]] for s in sets], dtype=float)
+    most = np.array([s.sum() - 1.0 for s in sets])
+    costs, points = rng.normal(size=(2, 12, oracle.n_costs))
+    decisions = oracle.solve(costs).decisions
+    cones = NormalCones(oracle.core_program(), oracle.tight_cuts)
+    for _ in range(2):  # cold, and from what was found
+        found = cones.project(points, decisions)
+        points = np.roll(points, 1, axis=0)
+    points = np.roll(points, -1, axis=0)
+    for point, decision, projection in zip(points, decisions, found, strict=True):
+        own = oracle.tight_cuts(decision)
+        np.testing.assert_array_equal(own @ decision, np.sqrt(0.25 + 2 * own.sum(1)) - 0.5)
+        normals = normals_at(oracle.core_program(), decision)
+        normals = np.concatenate([normals, inner[inner @ decision == most]])
+        weights, _ = nnls(normals.T, point)
+        np.testing.assert_allclose(projection, weights @ normals, atol=1e-6)
+
+
+def test_cave_is_zero_where_a_tour_is_optimal_in_the_subtour_relaxation(
+    rng: np.random.Generator,
+) -> None:
+    n = 7
+    oracle = TravelingSalesman(n)
+    ends = oracle.edges()
+    sets = [np.isin(np.arange(n), s) for k in range(2, n - 1) for s in combinations(range(n), k)]
+    inner = np.array([s[ends[:, 0]] & s[ends[:, 1]] for s in sets], dtype=float)
+    core = oracle.core_program()
+    relaxation = LinearProgram(
+        Program(
+            np.concatenate([core.A.toarray(), inner]),
+            np.concatenate([core.row_lower, np.full(len(sets), -np.inf)]),
+            np.concatenate([core.row_upper, [s.sum() - 1.0 for s in sets]]),
+            core.lower,
+            core.upper,
+        )
+    )
+    true = rng.uniform(size=(30, oracle.n_costs))
+    predicted = true + 0.2 * rng.normal(size=true.shape)
+    target = make_loss("cave", oracle).complete(Target(costs=tensor(true)))
+    gap = (predicted * target.decisions.numpy()).sum(1) - relaxation.solve(predicted).objectives
+    for ratio in (0.0, 0.2):
+        values = make_loss("cave", oracle, {"inner_ratio": ratio})(
+            tensor(predicted), target, "none"
+        ).numpy()
+        np.testing.assert_array_equal(values < 1e-9, gap < 1e-9)
+    assert 5 < (gap < 1e-9).sum() < 25
+
+
+def test_cave_learns_tours() -> None:
+    data = make_traveling_salesman(260, n_cities=8, degree=4, noise=0.5, random_state=0)
+    train, test = slice(0, 160), slice(160, 260)
+    model = DecisionFocusedRegressor(
+        data.oracle, "cave", max_iter=10, learning_rate=0.03, random_state=0
+    ).fit(data.X[train], decisions=data.oracle.solve(data.C[train]).decisions)
+    constant = np.tile(data.C[train].mean(0), (100, 1))
+    found, idle = (
+        metrics.normalized_regret(data.oracle, predicted, data.C[test])
+        for predicted in (model.predict(data.X[test]), constant)
+    )
+    assert found < 0.8 * idle
+
+
 def test_cave_by_hand() -> None:
     # at (1, 0) of the box the cone is x_1 >= 0, x_2 <= 0; the mean of its normals is (1, -1) / 2
     good = Target(decisions=tensor([[1.0, 0.0]]))
@@ -323,8 +393,11 @@ def test_cave_hybrid_projects_as_often_as_it_says(rng: np.random.Generator) -> N
 
 
 def test_cave_refuses_what_it_cannot_do() -> None:
-    with pytest.raises(UnsupportedError, match=r"does not go with TravelingSalesman.*decision_map"):
-        make_loss("cave", TravelingSalesman(4))
+    compact = MixedIntegerProgram(TravelingSalesman(4).program())
+    with pytest.raises(
+        UnsupportedError, match=r"does not go with MixedIntegerProgram.*decision_map"
+    ):
+        make_loss("cave", compact)
     with pytest.raises(UnsupportedError, match=r"does not go with Ball.*matrix form"):
         make_loss("cave", Ball(3))
     for name in ("inner_ratio", "solve_ratio"):
