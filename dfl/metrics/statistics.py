@@ -152,9 +152,7 @@ def paired_bootstrap(
         )
     if not norm.sum() > 0:
         raise InvalidInputError("paired_bootstrap: the weights sum to zero")
-    _check_confidence(confidence)
-    if n_resamples < 1:
-        raise InvalidInputError(f"got n_resamples={n_resamples}, expected at least 1")
+    check_resampling(confidence, n_resamples)
     gap = a - b
     rng = np.random.default_rng(random_state)
     draws = np.empty(n_resamples)
@@ -165,11 +163,22 @@ def paired_bootstrap(
         with np.errstate(divide="ignore", invalid="ignore"):
             draws[lo : lo + block] = gap[rows].sum(1) / norm[rows].sum(1)
     draws = draws[np.isfinite(draws)]
+    low, high = percentiles(draws, confidence)
+    return PairedComparison(float(gap.sum() / norm.sum()), low, high, float((draws < 0).mean()))
+
+
+def percentiles(draws: Array, confidence: float) -> tuple[float, float]:
+    """Return the ends of the percentile interval of bootstrap draws."""
     tail = (1 - confidence) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
-    return PairedComparison(
-        float(gap.sum() / norm.sum()), float(low), float(high), float((draws < 0).mean())
-    )
+    return float(low), float(high)
+
+
+def check_resampling(confidence: float, n_resamples: int) -> None:
+    """Refuse a confidence or a number of resamples that is out of range."""
+    _check_confidence(confidence)
+    if n_resamples < 1:
+        raise InvalidInputError(f"got n_resamples={n_resamples}, expected at least 1")
 
 
 def _vector(values: npt.ArrayLike, name: str) -> Array:

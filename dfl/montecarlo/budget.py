@@ -29,7 +29,7 @@ class Budget:
     counts : dict of str to dict of str to int
         Rows by phase, then by kind.
     seconds : dict of str to float
-        Time spent in counted calls, by phase.
+        Time spent in counted calls and ``timed`` blocks, by phase.
 
     Examples
     --------
@@ -92,14 +92,23 @@ class Budget:
 
         def paid(batch: Any, *others: Any, **named: Any) -> T:
             self.charge(kind, len(batch))
-            start = time.perf_counter()
-            try:
+            with self.timed():
                 return function(batch, *others, **named)
-            finally:
-                elapsed = time.perf_counter() - start
-                self.seconds[self._phase] = self.seconds.get(self._phase, 0.0) + elapsed
 
         return paid
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Add the time that is spent inside to the ``seconds`` of the present phase.
+
+        What is timed inside of what is timed counts twice.
+        """
+        phase, start = self._phase, time.perf_counter()
+        try:
+            yield
+        finally:
+            elapsed = time.perf_counter() - start
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + elapsed
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

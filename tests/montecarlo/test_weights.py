@@ -190,3 +190,18 @@ def test_a_budget_stops_before_its_limit_and_keeps_phases_apart() -> None:
     assert set(budget.seconds) == {"train", "evaluate"}
     with pytest.raises(InvalidInputError, match="limit of -1 env_steps"):
         Budget({"env_steps": -1})
+
+
+def test_times_of_a_phase_add_up_even_if_what_is_timed_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = iter([0.0, 1.0, 10.0, 12.0, 20.0, 24.0])
+    monkeypatch.setattr("dfl.montecarlo.budget.time.perf_counter", lambda: next(now))
+    budget = Budget()
+    with budget.timed():
+        pass
+    with pytest.raises(ZeroDivisionError), budget.timed():
+        1 / 0  # noqa: B018
+    with budget.phase("evaluate"):
+        assert budget.counted(len, "env_steps")([0, 0]) == 2
+    assert budget.seconds == {"train": 3.0, "evaluate": 4.0}

@@ -53,7 +53,7 @@ class Recorder:
 
     def __init__(self, model: BatchedModel) -> None:
         self.model = model
-        self.n_actions = model.n_actions
+        self.n_actions, self.action_dim = model.n_actions, model.action_dim
         self.steps: list[tuple[Mapping[str, Tensor], Tensor, Mapping[str, Tensor], Tensor]] = []
 
     def reset(self, n: int, generator: torch.Generator) -> Mapping[str, Tensor]:
@@ -73,7 +73,7 @@ class Recorder:
 class OneLegalAction:
     """After the first step only the action that equals the number of the state is legal."""
 
-    n_actions = 5
+    n_actions, action_dim = 5, None
 
     def reset(self, n: int, generator: torch.Generator) -> Mapping[str, Tensor]:
         none = torch.full((n,), -1)
@@ -102,7 +102,7 @@ class OneLegalAction:
 class EndsEarly:
     """Action 0 earns 1 and ends the episode, action 1 earns nothing; then comes rubbish."""
 
-    n_actions = 2
+    n_actions, action_dim = 2, None
 
     def __init__(self, terminates: bool, rubbish: float) -> None:
         self.terminates = terminates

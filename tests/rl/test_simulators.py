@@ -14,18 +14,17 @@ from dfl.datasets import make_knapsack
 from dfl.exceptions import BudgetError, InvalidInputError
 from dfl.montecarlo import Budget
 from dfl.rl.envs import (
-    BatchedModel,
     RubiksCube,
+    SequentialAssignment,
     SequentialKnapsack,
     TabularModel,
-    gather_rows,
     play,
     random_model,
     repeat_rows,
     two_step_model,
     where_rows,
 )
-from dfl_solvers import Box, Knapsack, Maximize
+from dfl_solvers import Assignment, Box, Knapsack, Maximize
 
 WEIGHTS = [[3.0, 4.0, 2.0, 5.0], [1.0, 6.0, 2.0, 1.0]]
 VALUES = [[5.0, 6.0, 3.0, 4.0], [1.0, 9.0, 2.0, 2.0], [2.0, -1.0, 0.5, 4.0]]
@@ -33,55 +32,6 @@ VALUES = [[5.0, 6.0, 3.0, 4.0], [1.0, 9.0, 2.0, 2.0], [2.0, -1.0, 0.5, 4.0]]
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-MODELS: dict[str, BatchedModel] = {
-    "two steps": two_step_model(),
-    "random": random_model(6, 3, generator=seeded()),
-    "random, deterministic": random_model(6, 3, generator=seeded(), deterministic=True),
-    "cube": RubiksCube(3, (1, 5)),
-    "small cube": RubiksCube(2, 2),
-    "knapsack": SequentialKnapsack(Knapsack(WEIGHTS, [7.0, 8.0]), VALUES),
-}
-
-
-def equal(state: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
-    return state.keys() == other.keys() and all(torch.equal(state[k], other[k]) for k in state)
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_models_are_pure_functions_of_their_arguments(name: str) -> None:
-    model, n = MODELS[name], 50
-    assert equal(model.reset(n, seeded(3)), model.reset(n, seeded(3)))
-    state = model.reset(n, seeded())
-    assert not equal(state, model.reset(n, seeded(1))) or name == "two steps"
-    for i in range(6):  # beyond the end of some episodes
-        kept = {key: values.clone() for key, values in state.items()}
-        actions = torch.randint(model.n_actions, (n,), generator=seeded(i))
-        after, *rest = model.step(state, actions, seeded(i))
-        again, *same = model.step({k: v.clone() for k, v in state.items()}, actions, seeded(i))
-        assert equal(state, kept), "a step changed the state that it was given"
-        assert equal(after, again)
-        assert all(torch.equal(a, b) for a, b in zip(rest, same, strict=True))
-        assert all(len(values) == n for values in after.values())
-        assert [len(part) for part in rest] == [n, n, n]
-        assert rest[1].dtype == rest[2].dtype == torch.bool
-        assert not (rest[1] & rest[2]).any()
-        assert len(model.observe(after)) == n
-        state = after
-
-
-@pytest.mark.parametrize("name", [name for name in MODELS if name != "random"])
-def test_rows_of_deterministic_models_do_not_touch_each_other(name: str) -> None:
-    model, n = MODELS[name], 20
-    state = model.reset(n, seeded())
-    actions = torch.randint(model.n_actions, (n,), generator=seeded())
-    order = torch.randperm(n, generator=seeded())[:7]
-    after, *rest = model.step(state, actions, seeded())
-    alone, *same = model.step(gather_rows(state, order), actions[order], seeded(5))
-    assert equal(alone, gather_rows(after, order))
-    assert all(torch.equal(a[order], b) for a, b in zip(rest, same, strict=True))
-    assert torch.equal(model.observe(alone), model.observe(after)[order])
 
 
 def test_rows_are_repeated_side_by_side_and_chosen_whole() -> None:
@@ -180,11 +130,41 @@ def test_decimals_that_fill_a_knapsack_exactly_fit_as_in_the_oracle() -> None:
 
 
 def test_a_knapsack_shows_values_item_and_what_is_left() -> None:
-    model = MODELS["knapsack"]
+    model = SequentialKnapsack(Knapsack(WEIGHTS, [7.0, 8.0]), VALUES)
     state = {"row": torch.tensor([1]), "item": torch.tensor([0]), "taken": torch.zeros(1, 4).bool()}
     after = model.step(state, torch.tensor([1]), seeded())[0]
     shown = [1, 9, 2, 2, 0, 1, 0, 0, 4 / 7, 7 / 8]
     assert model.observe(after)[0].tolist() == pytest.approx(shown)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_the_best_order_of_columns_earns_what_the_oracle_says(wrapped: bool) -> None:
+    oracle, rng = Assignment(4), np.random.default_rng(0)
+    for _ in range(10):
+        values = rng.normal(size=(1, 16))
+        model = SequentialAssignment(Maximize(oracle) if wrapped else oracle, values)
+        plans = torch.tensor(list(itertools.permutations(range(4))))
+        state, total = model.reset(len(plans), seeded()), torch.zeros(len(plans)).double()
+        for i in range(4):
+            state, rewards, terminated, truncated = model.step(state, plans[:, i], seeded())
+            total += rewards
+            assert terminated.all() == (i == 3)
+            assert not truncated.any()
+        by_hand = values[0].reshape(4, 4)[np.arange(4), plans.numpy()].sum(1)
+        assert total.numpy() == pytest.approx(by_hand)
+        assert total.max().item() == pytest.approx(model.optimal_returns().item(), abs=1e-9)
+
+
+def test_a_column_that_is_taken_gives_way_to_the_next_free_one() -> None:
+    values = np.arange(9.0)[None]
+    model = SequentialAssignment(Assignment(3), values)
+    state, earned = model.reset(1, seeded()), []
+    for action in (2, 2, 2):
+        state, rewards, *_ = model.step(state, torch.tensor([action]), seeded())
+        earned.append(rewards.item())
+    assert earned == [2.0, 3.0, 7.0]  # columns 2, then round to 0, then past both to 1
+    shown = model.observe(model.step(model.reset(1, seeded()), torch.tensor([1]), seeded())[0])
+    assert shown[0].tolist() == [*range(9), 0, 1, 0, 0, 1, 0]
 
 
 def test_data_of_the_core_become_a_simulator() -> None:
@@ -274,6 +254,7 @@ class Countdown:
     """Episode i ends after i + 1 steps, each of which earns i."""
 
     n_actions = 1
+    action_dim = None
 
     def reset(self, n: int, generator: torch.Generator) -> Mapping[str, Tensor]:
         number = torch.randperm(n, generator=generator)
@@ -318,6 +299,10 @@ def test_wrong_arguments_are_refused_by_name() -> None:
             RubiksCube(3, scrambles)
     with pytest.raises(InvalidInputError, match="got Box"):
         SequentialKnapsack(Box(3), [[1.0, 2.0, 3.0]])  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="SequentialAssignment: got Box"):
+        SequentialAssignment(Box(4), [[1.0] * 4])  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match=r"SequentialAssignment: .* expected \(n, 4\)"):
+        SequentialAssignment(Assignment(2), [[1.0, 2.0]])
     oracle = Knapsack([[1.0, 2.0]], [2.0])
     with pytest.raises(InvalidInputError, match=r"expected \(n, 2\)"):
         SequentialKnapsack(oracle, [[1.0, 2.0, 3.0]])

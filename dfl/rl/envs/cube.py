@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dfl.exceptions import InvalidInputError
-from dfl.rl.envs.model import State
+from dfl.rl.envs.model import State, checked_limit, out_of_time
 
 # faces by axis and side; the first three turn around the corner that the small cube keeps fixed
 _FACES = ((0, 1), (1, 1), (2, 1), (0, -1), (1, -1), (2, -1))
@@ -41,7 +41,8 @@ class RubiksCube:
     Raises
     ------
     InvalidInputError
-        If the size is another, or the numbers of scrambles are below one or out of order.
+        If the size is another, or the numbers of scrambles are below one or out of order,
+        or no step is left.
 
     Notes
     -----
@@ -61,6 +62,8 @@ class RubiksCube:
     1.0
     """
 
+    action_dim: None = None
+
     def __init__(
         self,
         size: int = 3,
@@ -76,7 +79,7 @@ class RubiksCube:
             )
         self.size = size
         self.scrambles = scrambles
-        self.max_steps = max_steps
+        self.max_steps = checked_limit(max_steps, "RubiksCube")
         self.permutations = torch.from_numpy(_permutations(size))
         self.n_actions: int = len(self.permutations)
         self._solved = torch.arange(6, dtype=torch.int8).repeat_interleave(size**2)
@@ -100,8 +103,11 @@ class RubiksCube:
 
     def observe(self, state: State) -> Tensor:
         """Return indicators of the colors, (n, 36 size^2); see ``BatchedModel``."""
-        colors = torch.arange(6, dtype=torch.int8, device=state["stickers"].device)
-        return (state["stickers"][:, :, None] == colors).flatten(1).to(torch.float32)
+        # looked up, which is several times as fast as comparing with each color
+        stickers = state["stickers"]
+        return torch.nn.functional.embedding(
+            stickers.int(), torch.eye(6, device=stickers.device)
+        ).flatten(1)
 
     def step(
         self, state: State, actions: Tensor, generator: torch.Generator
@@ -109,9 +115,7 @@ class RubiksCube:
         """Turn a face of each of n cubes; see ``BatchedModel``."""
         stickers, steps = self._turned(state["stickers"], actions), state["steps"] + 1
         solved = self._is_solved(stickers)
-        truncated = torch.zeros_like(solved)
-        if self.max_steps is not None:
-            truncated = (steps >= self.max_steps) & ~solved
+        truncated = out_of_time(steps, self.max_steps, solved)
         return {"stickers": stickers, "steps": steps}, solved.to(torch.float32), solved, truncated
 
     def _turned(self, stickers: Tensor, actions: Tensor) -> Tensor:
@@ -119,7 +123,7 @@ class RubiksCube:
 
     def _is_solved(self, stickers: Tensor) -> Tensor:
         # turns keep the centers of a large cube and one corner of a small one where they are
-        return (stickers == self._solved).all(1)
+        return (stickers != self._solved).sum(1) == 0
 
 
 def _permutations(size: int) -> np.ndarray:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dfl import _bridge
-from dfl.exceptions import InvalidInputError
 from dfl.rl.envs.model import State
+from dfl.rl.envs.value_table import ValueTable
 
 if TYPE_CHECKING:
     from dfl_solvers import Knapsack, Maximize
@@ -64,35 +62,20 @@ class SequentialKnapsack:
     """
 
     n_actions: int = 2
+    action_dim: None = None
 
     def __init__(self, oracle: Knapsack | Maximize, values: npt.ArrayLike) -> None:
         from dfl_solvers import Knapsack
 
-        inner: Any = getattr(oracle, "minimizing", oracle)
-        if not isinstance(inner, Knapsack):
-            raise InvalidInputError(
-                f"SequentialKnapsack: got {type(inner).__name__}, expected a Knapsack oracle"
-            )
-        table = np.asarray(values, dtype=float)
-        if table.ndim != 2 or table.shape[1] != inner.n_costs or len(table) == 0:
-            raise InvalidInputError(
-                f"SequentialKnapsack: got values of shape {table.shape}, "
-                f"expected (n, {inner.n_costs})"
-            )
-        if not np.isfinite(table).all():
-            row = int(np.flatnonzero(~np.isfinite(table).all(1))[0])
-            raise InvalidInputError(
-                f"SequentialKnapsack: got a value in row {row} that is not finite, expected numbers"
-            )
+        self._table = ValueTable(oracle, Knapsack, values, "SequentialKnapsack")
         self.oracle = oracle
-        self.values = torch.from_numpy(table)
-        self._oracle = inner
-        self._weights = torch.from_numpy(inner.weights)
-        self._capacities = torch.from_numpy(inner.capacities)
+        self.values = self._table.values
+        self._weights = torch.from_numpy(self._table.oracle.weights)
+        self._capacities = torch.from_numpy(self._table.oracle.capacities)
 
     def reset(self, n: int, generator: torch.Generator) -> State:
         """Draw n rows of values, with nothing taken; see ``BatchedModel``."""
-        row = torch.randint(len(self.values), (n,), generator=generator)
+        row = self._table.draw(n, generator)
         taken = torch.zeros(n, self.values.shape[1], dtype=torch.bool)
         return {"row": row, "item": torch.zeros_like(row), "taken": taken}
 
@@ -135,8 +118,7 @@ class SequentialKnapsack:
         -------
         Tensor of shape (n,)
         """
-        values = self.values if state is None else self.values[state["row"]]
-        return -_bridge.solve(self._oracle, -values)[1]
+        return self._table.optimal_returns(state)
 
     def _load(self, state: Mapping[str, Tensor]) -> Tensor:
         return state["taken"].to(self._weights) @ self._weights.T

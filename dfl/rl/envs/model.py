@@ -8,6 +8,8 @@ from typing import Protocol, TypeAlias
 import torch
 from torch import Tensor
 
+from dfl.exceptions import InvalidInputError
+
 State: TypeAlias = Mapping[str, Tensor]
 """A batch of n states: tensors by name, each with a leading axis of length n."""
 
@@ -22,13 +24,21 @@ class BatchedModel(Protocol):
 
     Attributes
     ----------
-    n_actions : int
-        Actions are the whole numbers from 0 to below it.
+    n_actions : int or None
+        Actions are the whole numbers from 0 to below it; None if they are continuous.
+    action_dim : int or None
+        Continuous actions have so many coordinates, each from -1 to 1: the model gives them their
+        units, and cuts what is beyond. None if there are ``n_actions``.
     """
 
     @property
-    def n_actions(self) -> int:
-        """Number of actions."""
+    def n_actions(self) -> int | None:
+        """Number of actions; None if they are continuous."""
+        ...
+
+    @property
+    def action_dim(self) -> int | None:
+        """Number of coordinates of a continuous action; None if there are ``n_actions``."""
         ...
 
     def reset(self, n: int, generator: torch.Generator) -> State:
@@ -54,7 +64,8 @@ class BatchedModel(Protocol):
         Parameters
         ----------
         state : State
-        actions : Tensor of int64 of shape (n,)
+        actions : Tensor
+            int64 of shape (n,), or floating point of shape (n, action_dim).
         generator : torch.Generator
             Deterministic models leave it alone.
 
@@ -139,6 +150,87 @@ def where_rows(mask: Tensor, state: State, other: State) -> State:
     {'place': tensor([3, 0])}
     """
     return {
-        name: torch.where(mask.reshape(-1, *[1] * (values.ndim - 1)), values, other[name])
+        name: values.where(mask.reshape(-1, *[1] * (values.ndim - 1)), other[name])
         for name, values in state.items()
     }
+
+
+def begin_anew(
+    model: BatchedModel, state: State, ended: Tensor, generator: torch.Generator
+) -> State:
+    """Return the states, with first states in place of those whose episodes ended.
+
+    Models never do this by themselves; collectors do.
+
+    Parameters
+    ----------
+    model : BatchedModel
+    state : State
+    ended : Tensor of bool of shape (n,)
+    generator : torch.Generator
+
+    Returns
+    -------
+    State
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dfl.rl.envs import begin_anew, two_step_model
+    >>> model, generator = two_step_model(), torch.Generator().manual_seed(0)
+    >>> state = {"place": torch.tensor([3, 2]), "steps": torch.tensor([2, 1])}
+    >>> begin_anew(model, state, torch.tensor([True, False]), generator)
+    {'place': tensor([0, 2]), 'steps': tensor([0, 1])}
+    """
+    n = int(ended.sum())
+    if n == 0:
+        return state
+    # each row that ended takes one of n fresh states
+    fresh = gather_rows(model.reset(n, generator), (ended.cumsum(0) - 1).clamp(min=0))
+    return where_rows(ended, fresh, state)
+
+
+def random_actions(model: BatchedModel, n: int, generator: torch.Generator) -> Tensor:
+    """Draw n actions, all as likely.
+
+    Parameters
+    ----------
+    model : BatchedModel
+    n : int
+    generator : torch.Generator
+
+    Returns
+    -------
+    Tensor
+        int64 of shape (n,), or float32 of shape (n, action_dim).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dfl.rl.envs import Pendulum, RubiksCube, random_actions
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> random_actions(RubiksCube(), 3, generator)
+    tensor([ 8,  9, 11])
+    >>> random_actions(Pendulum(), 2, generator).shape
+    torch.Size([2, 1])
+    """
+    device = generator.device
+    if model.n_actions is not None:
+        return torch.randint(model.n_actions, (n,), generator=generator, device=device)
+    # a model has one of the two
+    shape = (n, model.action_dim or 0)
+    return 2 * torch.rand(shape, generator=generator, device=device) - 1
+
+
+def checked_limit(max_steps: int | None, owner: str) -> int | None:
+    """Return a limit of steps; refuse one that leaves none."""
+    if max_steps is not None and max_steps < 1:
+        raise InvalidInputError(f"{owner}: got max_steps={max_steps}, expected at least 1, or None")
+    return max_steps
+
+
+def out_of_time(steps: Tensor, max_steps: int | None, terminated: Tensor) -> Tensor:
+    """Return which episodes a limit of steps truncates: those that have not ended by themselves."""
+    if max_steps is None:
+        return torch.zeros_like(terminated)
+    return (steps >= max_steps) & ~terminated

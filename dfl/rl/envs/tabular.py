@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dfl.exceptions import InvalidInputError
-from dfl.rl.envs.model import State
+from dfl.rl.envs.model import State, checked_limit, out_of_time
 
 # of value iteration: enough for a discount of 0.999
 _ROUNDS = 50_000
@@ -41,7 +41,7 @@ class TabularModel:
     Raises
     ------
     InvalidInputError
-        If shapes disagree or probabilities do not sum to one.
+        If shapes disagree, probabilities do not sum to one, or no step is left.
 
     Notes
     -----
@@ -54,6 +54,8 @@ class TabularModel:
     >>> model.optimal_values(discount=1.0)
     tensor([1., 0., 1., 0.], dtype=torch.float64)
     """
+
+    action_dim: None = None
 
     def __init__(
         self,
@@ -82,7 +84,7 @@ class TabularModel:
         self.rewards = rewards
         self.terminal = terminal
         self.initial = initial
-        self.max_steps = max_steps
+        self.max_steps = checked_limit(max_steps, "TabularModel")
         self.n_actions: int = a
 
     def reset(self, n: int, generator: torch.Generator) -> State:
@@ -102,9 +104,7 @@ class TabularModel:
         law = self.transitions[place, actions]
         after = torch.multinomial(law, 1, generator=generator).squeeze(1)
         terminated = self.terminal[after]
-        truncated = torch.zeros_like(terminated)
-        if self.max_steps is not None:
-            truncated = (steps >= self.max_steps) & ~terminated
+        truncated = out_of_time(steps, self.max_steps, terminated)
         return {"place": after, "steps": steps}, self.rewards[place, actions], terminated, truncated
 
     def action_values(self, values: Tensor, discount: float) -> Tensor:

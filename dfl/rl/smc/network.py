@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable
+from typing import final
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from dfl.exceptions import InvalidInputError
 from dfl.rl.envs.model import BatchedModel, State
+from dfl.rl.smc.law import ActionLaw, law_of
 
 Network = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -18,11 +23,13 @@ def uniform_network(model: BatchedModel) -> Network:
     Parameters
     ----------
     model : BatchedModel
+        Continuous actions are drawn around zero.
 
     Returns
     -------
     callable
-        From observations (n, ...) to logits (n, n_actions) and values (n,), of zeros.
+        From observations (n, ...) to parameters (n, p) and values (n,), of zeros: ``n_actions``
+        logits, or ``2 action_dim`` numbers.
 
     Examples
     --------
@@ -32,35 +39,100 @@ def uniform_network(model: BatchedModel) -> Network:
     >>> uniform_network(two_step_model())(torch.zeros(1, 4))
     (tensor([[0., 0.]]), tensor([0.]))
     """
+    size = law_of(model).size
 
     def network(observations: Tensor) -> tuple[Tensor, Tensor]:
-        logits = observations.new_zeros(len(observations), model.n_actions)
-        return logits, logits[:, 0]
+        parameters = observations.new_zeros(len(observations), size)
+        return parameters, parameters[:, 0]
 
     return network
 
 
-def evaluate(network: Network, model: BatchedModel, state: State) -> tuple[Tensor, Tensor]:
-    """Return logits (n, n_actions) and values (n,) of n states."""
+@final
+class PolicyValueNetwork(nn.Module):
+    """A multilayer perceptron that says how to act and what a state is worth.
+
+    Any module may be given in its place that takes observations and returns the two.
+
+    Parameters
+    ----------
+    n_inputs : int
+        Numbers in an observation, which is flattened.
+    n_parameters : int
+        How many say how to act: the number of actions, or twice ``action_dim``.
+    hidden : tuple of int, default=(256, 256)
+        Sizes of the layers that both share.
+    generator : torch.Generator, optional
+        Draws the first weights; those of the last layer are small, so that the first policy is
+        close to uniform and values are close to zero.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dfl.rl.smc import PolicyValueNetwork
+    >>> network = PolicyValueNetwork(4, 3, hidden=(8,))
+    >>> parameters, values = network(torch.zeros(5, 2, 2))
+    >>> parameters.shape, values.shape
+    (torch.Size([5, 3]), torch.Size([5]))
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        n_parameters: int,
+        hidden: tuple[int, ...] = (256, 256),
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        sizes = (n_inputs, *hidden)
+        layers: list[nn.Module] = [nn.Flatten()]
+        for n_in, n_out in itertools.pairwise(sizes):
+            layers += [_linear(n_in, n_out, 1.0, generator), nn.ReLU(inplace=True)]
+        self.body = nn.Sequential(*layers)
+        # one layer for both: a call less
+        self.head = _linear(sizes[-1], n_parameters + 1, 0.1, generator)
+
+    def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
+        """Return parameters (n, n_parameters) and values (n,)."""
+        output = self.head(self.body(observations.to(self.head.weight.dtype)))
+        return output[:, :-1], output[:, -1]
+
+
+def _linear(n_in: int, n_out: int, scale: float, generator: torch.Generator | None) -> nn.Linear:
+    # torch's own generator, which would draw weights, is left alone
+    with torch.random.fork_rng(devices=[]):
+        layer = nn.Linear(n_in, n_out)
+    bound = scale * math.sqrt(3 / max(n_in, 1))
+    nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def evaluate(
+    network: Network, law: ActionLaw, model: BatchedModel, state: State
+) -> tuple[Tensor, Tensor]:
+    """Return parameters (n, p) and values (n,) of n states."""
     observations = model.observe(state)
-    logits, value = network(observations)
+    parameters, value = network(observations)
     n = len(observations)
-    if logits.shape != (n, model.n_actions) or value.shape != (n,):
+    if parameters.shape != (n, law.size) or value.shape != (n,):
         raise InvalidInputError(
-            f"smc_search: the network returned logits of shape {tuple(logits.shape)} and values of "
-            f"shape {tuple(value.shape)} for {n} observations, expected ({n}, {model.n_actions}) "
-            f"and ({n},)"
+            f"the network returned how to act of shape {tuple(parameters.shape)} and values of "
+            f"shape {tuple(value.shape)} for {n} observations, expected ({n}, {law.size}) and "
+            f"({n},)"
         )
-    return logits, value
+    return parameters, value
 
 
-def chances(logits: Tensor, k: int) -> Tensor:
-    """Return the probabilities of actions, of k particles for each state side by side."""
-    probabilities = logits.softmax(1)
-    wrong = probabilities.isnan().any(1)
+def drawn(
+    law: ActionLaw, parameters: Tensor, k: int, per_state: int, generator: torch.Generator
+) -> Tensor:
+    """Draw k raw actions for each row of parameters; ``per_state`` rows belong to a state."""
+    wrong = law.wrong(parameters)
     if wrong.any():
         raise InvalidInputError(
-            f"smc_search: got logits that are NaN, infinite or rule every action out below state "
-            f"{int(wrong.nonzero()[0]) // k}, expected at least one finite one"
+            "got logits, or means and deviations, that are NaN, infinite or rule every action out "
+            f"below state {int(wrong.nonzero()[0]) // per_state}, expected finite ones, or minus "
+            "infinity for an action that is ruled out"
         )
-    return probabilities
+    return law.draw(parameters, k, generator)

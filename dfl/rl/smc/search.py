@@ -12,7 +12,8 @@ from torch import Tensor
 from dfl.exceptions import InvalidInputError
 from dfl.montecarlo import Budget, WeightedSamples, softmax
 from dfl.rl.envs.model import BatchedModel, State, gather_rows, repeat_rows, where_rows
-from dfl.rl.smc.network import Network, chances, evaluate
+from dfl.rl.smc.law import law_of
+from dfl.rl.smc.network import Network, drawn, evaluate
 from dfl.rl.smc.resampling import effective_sample_size, multinomial
 
 Resample = Callable[[Tensor, torch.Generator], Tensor]
@@ -25,11 +26,12 @@ class SearchResult:
 
     Attributes
     ----------
-    actions : Tensor of int64 of shape (n,)
+    actions : Tensor of int64 of shape (n,), or floating point of shape (n, action_dim)
         An action for each state, drawn from the weighted samples.
     samples : WeightedSamples
         First actions (n, k) of the particles, with weights that sum to one: what the policy is to
-        learn.
+        learn. Continuous ones (n, k, action_dim) are as they were before tanh put them between -1
+        and 1.
     advantages : Tensor of shape (n, k)
         Sums of advantages of the particles as they were first drawn, up to the first resampling:
         what ``softmax_temperature`` is given. Later particles are other ones, so that these do not
@@ -75,10 +77,11 @@ def smc_search(
     Parameters
     ----------
     model : BatchedModel
-        Discrete actions. Meant for deterministic dynamics: elsewhere luck weighs as merit does.
+        Meant for deterministic dynamics: elsewhere luck weighs as merit does.
     network : callable
-        From observations (m, ...) to logits (m, n_actions) and values (m,). Logits of minus
-        infinity are never drawn.
+        From observations (m, ...) to how to act (m, p) and values (m,): ``n_actions`` logits, those
+        of minus infinity being never drawn; or, for continuous actions, the means of normals before
+        tanh, followed by numbers of which softplus makes their standard deviations.
     state : State
         n states whose episodes go on.
     temperature : float
@@ -145,11 +148,11 @@ def smc_search(
     True
     """
     _check(temperature, n_particles, depth, period, least_effective)
-    k = n_particles
-    logits, value = evaluate(network, model, state)
+    k, law = n_particles, law_of(model)
+    parameters, value = evaluate(network, law, model, state)
     n = len(value)
-    roots = torch.multinomial(chances(logits, k=1), k, replacement=True, generator=generator)
-    actions = roots.flatten()
+    roots = drawn(law, parameters, k, 1, generator)
+    actions = roots.flatten(0, 1)
     particles, value = repeat_rows(state, k), value.repeat_interleave(k, 0)
     alive = torch.ones(n * k, dtype=torch.bool, device=value.device)
     score, advantages = value.new_zeros(n, k), value.new_zeros(n, k)
@@ -161,14 +164,16 @@ def smc_search(
     for i in range(depth):
         if budget is not None:
             budget.charge("model_steps", n * k)
-        after, rewards, terminated, truncated = model.step(particles, actions, generator)
-        logits, worth = evaluate(network, model, after)
+        moved = model.step(particles, law.action(actions), generator)
+        after, rewards, terminated, truncated = moved
+        parameters, worth = evaluate(network, law, model, after)
         worth = worth.masked_fill(terminated, 0.0)
         # an ended particle earns nothing, whatever the model says
         gain = torch.where(alive, rewards.to(value) + worth - value, 0.0).reshape(n, k)
         _refuse_what_is_not_finite(gain, i)
         # and stays where it ended, so that no model is led far beyond the end of an episode
-        particles, value = where_rows(alive, after, particles), worth
+        particles = after if alive.all() else where_rows(alive, after, particles)
+        value = worth
         alive = alive & ~(terminated | truncated)
         score = score + gain
         advantages = advantages + gain * fresh
@@ -184,22 +189,22 @@ def smc_search(
         flags.append(due)
         if due.any():
             # all that belongs to a particle moves with it, before its next action is drawn
-            index = torch.where(due[:, None], _drawn(resample, weights, generator), own)
-            roots = roots.gather(1, index)
+            index = torch.where(due[:, None], _resampled(resample, weights, generator), own)
             rows = (base + index).flatten()
+            roots = roots.flatten(0, 1)[rows].reshape(roots.shape)
             particles, value, alive = gather_rows(particles, rows), value[rows], alive[rows]
-            logits = logits[rows]
+            parameters = parameters[rows]
             score = score.masked_fill(due[:, None], 0.0)
             weights = softmax(score, temperature=temperature)
             fresh = fresh & ~due[:, None]
         if not last:
             # whatever is drawn for an ended particle is not acted upon
-            logits = torch.where(alive[:, None], logits, 0.0)
-            actions = torch.multinomial(chances(logits, k), 1, generator=generator).squeeze(1)
+            parameters = torch.where(alive[:, None], parameters, 0.0)
+            actions = drawn(law, parameters, 1, k, generator).squeeze(1)
 
-    chosen = torch.multinomial(weights, 1, generator=generator)
+    chosen = torch.multinomial(weights, 1, generator=generator).squeeze(1)
     return SearchResult(
-        roots.gather(1, chosen).squeeze(1),
+        law.action(roots[base[:, 0] // k, chosen]),
         WeightedSamples(roots, weights),
         advantages,
         torch.stack(sizes, 1),
@@ -208,7 +213,7 @@ def smc_search(
     )
 
 
-def _drawn(resample: Resample, weights: Tensor, generator: torch.Generator) -> Tensor:
+def _resampled(resample: Resample, weights: Tensor, generator: torch.Generator) -> Tensor:
     index = resample(weights, generator)
     if index.shape != weights.shape:
         raise InvalidInputError(

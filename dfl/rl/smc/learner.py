@@ -1,0 +1,164 @@
+"""What training trains: a network, what it follows, and the prices of its two divergences."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from dfl.losses import WeightedLikelihoodLoss
+from dfl.rl.smc.law import ActionLaw
+
+# logarithms of prices stay above this
+_LEAST = -18.0
+# the share of the size of returns that still counts as a difference where they hardly differ
+_FLAT = 1e-2
+
+
+@final
+@dataclass(frozen=True)
+class Steps:
+    """Input of a ``Learner``: n steps of episodes.
+
+    Attributes
+    ----------
+    observations : Tensor of shape (n, ...)
+    returns : Tensor of shape (n,)
+        What the values are to be.
+    advantages : Tensor of shape (n, k)
+        Of the particles of the search at each step.
+    reference : Tensor of shape (n, p)
+        How the policy acts that the new one is to stay near.
+    """
+
+    observations: Tensor
+    returns: Tensor
+    advantages: Tensor
+    reference: Tensor
+
+    def __len__(self) -> int:
+        return len(self.returns)
+
+
+@final
+class Learner(nn.Module):
+    r"""A network beside a slow copy of it, a temperature, and what leaving the copy costs.
+
+    Its output goes to the loss that ``loss`` makes, a ``WeightedLikelihoodLoss``, so that the loop
+    that trains predictors trains policies.
+
+    Parameters
+    ----------
+    network : nn.Module
+        From observations (n, ...) to parameters (n, p) of the law and values (n,). It is copied for
+        the ``target``, which follows it.
+    law : ActionLaw
+        How policies act.
+    temperature : float
+        The first one, in units of the rewards.
+    divergence : float
+        What the weights of a search are to differ from equal ones, in nats.
+    policy_divergence : tuple of float
+        What the network may differ from its copy, for each part of the divergence of the law.
+    target_rate : float
+        Share of the way to the network that the copy goes at each update.
+
+    Notes
+    -----
+    For weights w of k actions a, copy p' and target returns R the loss of a state is
+
+    .. math::
+
+        -\sum_k w_k \log p(a_k) + \sum_j \bar\alpha_j D_j(p' \| p)
+        + \sum_j \alpha_j (\epsilon_j - \bar D_j)
+        + \eta \Bigl(\epsilon + \log \frac1k \sum_k e^{A_k / \eta}\Bigr)
+        + \frac{(V - R)^2}{2 \sigma^2},
+
+    where bars stop gradients and :math:`\sigma` is the standard deviation of R in the batch, so
+    that nothing depends on the units of rewards but the first temperature. The prices :math:`\eta`
+    and :math:`\alpha_j` are exponentials of parameters: a step changes them by a share of their
+    size. The scale of the critic and these exponentials are choices of this library; the rest is
+    reconstructed from the paper and from what is known of published code.
+
+    References
+    ----------
+    Macfarlane, Toledo, Byrne, Duckworth & Laterre, "SPO: Sequential Monte Carlo Policy
+    Optimisation", NeurIPS 2024, arXiv 2402.07963.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        law: ActionLaw,
+        *,
+        temperature: float,
+        divergence: float,
+        policy_divergence: tuple[float, ...],
+        target_rate: float,
+    ) -> None:
+        super().__init__()
+        self.budgets: Tensor
+        self.network = network
+        self.target = copy.deepcopy(network).requires_grad_(False)
+        self.law = law
+        self.divergence = divergence
+        self.target_rate = target_rate
+        dtype = next(network.parameters()).dtype
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature), dtype=dtype))
+        self.log_multipliers = nn.Parameter(torch.zeros(len(policy_divergence), dtype=dtype))
+        self.register_buffer("budgets", torch.tensor(policy_divergence, dtype=dtype))
+
+    @property
+    def temperature(self) -> float:
+        """The present temperature."""
+        return math.exp(self.log_temperature.item())
+
+    def forward(self, steps: Steps) -> Tensor:
+        """Return parameters, those of the copy, and all terms but the likelihood, (n, 2 p + 1)."""
+        parameters, values = self.network(steps.observations)
+        apart = self.law.divergences(steps.reference, parameters)
+        multipliers = self.log_multipliers.exp()
+        held = (multipliers.detach() * apart + multipliers * (self.budgets - apart.detach())).sum(1)
+        terms = held + self._temperature_dual(steps.advantages)
+        terms = terms + _squared_error(values, steps.returns)
+        return torch.cat([parameters, steps.reference, terms[:, None]], 1)
+
+    def loss(self) -> WeightedLikelihoodLoss:
+        """Return the loss that is made for the output."""
+        p = self.law.size
+
+        def log_prob(output: Tensor, raw: Tensor) -> Tensor:
+            return self.law.log_prob(output[:, :p], output[:, p : 2 * p], raw)
+
+        return WeightedLikelihoodLoss(log_prob=log_prob, kl=lambda output, samples: output[:, -1])
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Move the copy towards the network, after an update, and keep prices in range."""
+        for slow, fast in zip(self.target.parameters(), self.network.parameters(), strict=True):
+            slow.lerp_(fast, self.target_rate)
+        for kept, new in zip(self.target.buffers(), self.network.buffers(), strict=True):
+            kept.copy_(new)
+        self.log_temperature.clamp_(min=_LEAST)
+        self.log_multipliers.clamp_(min=_LEAST)
+
+    def train(self, mode: bool = True) -> Learner:
+        """Set the mode of the network; its copy is always evaluated."""
+        super().train(mode)
+        self.target.eval()
+        return self
+
+    def _temperature_dual(self, advantages: Tensor) -> Tensor:
+        """Return what the temperature minimizes, (n,): its slope is the divergence left over."""
+        temperature = self.log_temperature.exp()
+        mean = torch.logsumexp(advantages / temperature, 1) - math.log(advantages.shape[1])
+        return temperature * (self.divergence + mean)
+
+
+def _squared_error(values: Tensor, returns: Tensor) -> Tensor:
+    spread = returns.var(correction=0) + (_FLAT**2) * (returns**2).mean()
+    return 0.5 * (values - returns) ** 2 / spread.clamp(min=torch.finfo(returns.dtype).tiny)

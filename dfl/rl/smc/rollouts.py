@@ -1,0 +1,272 @@
+"""Episodes acted out by search, as a source of batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, final
+
+import torch
+from torch import Tensor, nn
+
+from dfl.exceptions import InvalidInputError
+from dfl.montecarlo import Budget, WeightedSamples
+from dfl.rl.envs.model import BatchedModel, State, begin_anew
+from dfl.rl.smc.advantages import generalized_advantages
+from dfl.rl.smc.learner import Learner, Steps
+from dfl.rl.smc.replay import Replay
+from dfl.rl.smc.search import SearchResult, smc_search
+
+
+@final
+class SMCRollouts:
+    """Act by search in n environments at once, and yield batches of what was found.
+
+    A pass collects a rollout of a number of steps in each environment, then yields batches of
+    sequences of the latest rollouts. Environments go on where they were in the pass before; those
+    whose episode ended start anew.
+
+    Parameters
+    ----------
+    model : BatchedModel
+    search : callable, default=smc_search
+        How to look ahead: ``smc_search`` or a ``functools.partial`` of it.
+    n_environments : int, default=64
+    rollout_length : int, default=16
+        Steps in each environment in a pass.
+    n_rollouts : int, default=8
+        How many of the latest rollouts batches are drawn from.
+    n_updates : int, default=16
+        Batches in a pass.
+    batch_size : int, default=32
+        Sequences of ``rollout_length`` steps in a batch.
+    discount : float, default=0.99
+        What a reward counts a step later, in the targets of the values.
+    trace : float, default=0.95
+        How far these targets trust rewards rather than values; see ``generalized_advantages``.
+    max_episode_steps : int, optional
+        Truncate episodes after so many steps, whatever the model does. Default: never.
+    budget : Budget, optional
+        Is charged ``"env_steps"``, ``"model_steps"`` and ``"optimizer_steps"``.
+
+    Attributes
+    ----------
+    budget : Budget
+    summary : dict of str to float
+        Of the last pass: ``episodes`` that ended and, if any did, their mean ``return``, the
+        ``temperature``, the ``divergence`` of the weights of the searches from equal ones, that of
+        the policy from its slow copy after the last batch (``policy_divergence``), and what was
+        spent so far.
+
+    Raises
+    ------
+    InvalidInputError
+        If a number is out of range.
+
+    Notes
+    -----
+    What was searched is not searched again: weights are as old as the rollout. Targets of the
+    values are made anew for each batch, from the values of the slow copy. States are kept rather
+    than observations, which are larger.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("env_steps", "model_steps", "optimizer_steps")
+
+    def __init__(
+        self,
+        model: BatchedModel,
+        search: Callable[..., SearchResult] = smc_search,
+        *,
+        n_environments: int = 64,
+        rollout_length: int = 16,
+        n_rollouts: int = 8,
+        n_updates: int = 16,
+        batch_size: int = 32,
+        discount: float = 0.99,
+        trace: float = 0.95,
+        max_episode_steps: int | None = None,
+        budget: Budget | None = None,
+    ) -> None:
+        numbers = {
+            "n_environments": n_environments,
+            "rollout_length": rollout_length,
+            "n_rollouts": n_rollouts,
+            "n_updates": n_updates,
+            "batch_size": batch_size,
+            "max_episode_steps": 1 if max_episode_steps is None else max_episode_steps,
+        }
+        for name, number in numbers.items():
+            if number < 1:
+                raise InvalidInputError(f"got {name}={number}, expected at least 1")
+        for name, share in (("discount", discount), ("trace", trace)):
+            if not 0 <= share <= 1:
+                raise InvalidInputError(f"got {name}={share}, expected a number from 0 to 1")
+        self.model = model
+        self.search = search
+        self.n_environments = n_environments
+        self.rollout_length = rollout_length
+        self.n_updates = n_updates
+        self.batch_size = batch_size
+        self.discount = discount
+        self.trace = trace
+        self.max_episode_steps = max_episode_steps
+        self.budget = Budget() if budget is None else budget
+        self.summary: dict[str, float] = {}
+        self._replay = Replay(n_rollouts)
+        self._state: State | None = None
+        self._lengths = torch.zeros(n_environments, dtype=torch.int64)
+        self._returns = torch.zeros(n_environments, dtype=torch.float64)
+
+    def batches(
+        self, model: nn.Module, generator: torch.Generator
+    ) -> Iterator[tuple[Steps, WeightedSamples]]:
+        """Collect a rollout, and yield batches for the ``Learner`` that is trained."""
+        if not isinstance(model, Learner):
+            raise InvalidInputError(
+                f"SMCRollouts: got a model of type {type(model).__name__} to train, expected a "
+                "Learner"
+            )
+        model.eval()
+        self._replay.add(self._collect(model, generator))
+        model.train()
+        for _ in range(self.n_updates):
+            steps, samples = self._batch(model, generator)
+            yield steps, samples
+            self.budget.charge("optimizer_steps", 1)
+            model.follow()
+        self._summarize(model, steps)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return all that the next pass depends on, so that a killed run goes on as it was."""
+        found = {f"replay.{k}": v for k, v in self._replay.state_dict().items()}
+        found |= {f"state.{k}": v for k, v in (self._state or {}).items()}
+        counts = [self.budget.spent(kind) for kind in self.kinds]
+        return found | {
+            "lengths": self._lengths,
+            "returns": self._returns,
+            "spent": torch.tensor(counts, dtype=torch.int64),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what ``state_dict`` returned; what was spent is charged."""
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+        self._replay.load_state_dict(part("replay."))
+        self._state = part("state.") or None
+        self._lengths, self._returns = state["lengths"], state["returns"]
+        for kind, spent in zip(self.kinds, state["spent"].tolist(), strict=True):
+            self.budget.charge(kind, spent)
+
+    @torch.no_grad()
+    def _collect(self, learner: Learner, generator: torch.Generator) -> dict[str, Tensor]:
+        """Act ``rollout_length`` times in each environment; return what happened, (n, l, ...)."""
+        n, temperature = self.n_environments, learner.temperature
+        if self._state is None:
+            self._state = self.model.reset(n, generator)
+        taken: list[dict[str, Tensor]] = []
+        ended: list[Tensor] = []
+        for _ in range(self.rollout_length):
+            state = self._state
+            found = self.search(
+                self.model,
+                learner.network,
+                state,
+                temperature=temperature,
+                generator=generator,
+                budget=self.budget,
+            )
+            self.budget.charge("env_steps", n)
+            after, rewards, terminated, truncated = self.model.step(state, found.actions, generator)
+            rewards = self._checked(rewards)
+            self._lengths = self._lengths + 1
+            if self.max_episode_steps is not None:
+                late = self._lengths.to(terminated.device) >= self.max_episode_steps
+                truncated = truncated | (late & ~terminated)
+            over = terminated | truncated
+            self._returns = self._returns + rewards.to(self._returns)
+            ended.append(self._returns[over.cpu()])
+            taken.append(_step(state, after, rewards, terminated, truncated, found))
+            self._lengths = self._lengths.masked_fill(over.cpu(), 0)
+            self._returns = self._returns.masked_fill(over.cpu(), 0.0)
+            self._state = begin_anew(self.model, after, over, generator)
+        rollout = {name: torch.stack([step[name] for step in taken], 1) for name in taken[0]}
+        earned, weights = torch.cat(ended), rollout["weights"]
+        apart = torch.xlogy(weights, weights).sum(2).mean() + math.log(weights.shape[2])
+        self.summary = {
+            "episodes": float(len(earned)),
+            "temperature": temperature,
+            "divergence": float(apart),
+        }
+        if len(earned):
+            self.summary["return"] = float(earned.mean())
+        return rollout
+
+    @torch.no_grad()
+    def _batch(self, learner: Learner, generator: torch.Generator) -> tuple[Steps, WeightedSamples]:
+        """Draw sequences, and make targets for the values by the slow copy."""
+        drawn = self._replay.sample(self.batch_size, generator)
+        shape = drawn["rewards"].shape
+        flat = {name: values.flatten(0, 1) for name, values in drawn.items()}
+        observations = self.model.observe(_part(flat, "state."))
+        reference, values = learner.target(observations)
+        # the state after a step is the next one, but at the end of an episode or of the sequence
+        over = drawn["terminated"] | drawn["truncated"]
+        over[:, -1] = True
+        next_values = values.reshape(shape).roll(-1, 1)
+        last = {name: each[over.flatten()] for name, each in _part(flat, "after.").items()}
+        next_values[over] = learner.target(self.model.observe(last))[1]
+        values = values.reshape(shape)
+        returns = values + generalized_advantages(
+            drawn["rewards"].to(values),
+            values,
+            next_values,
+            drawn["terminated"],
+            drawn["truncated"],
+            discount=self.discount,
+            trace=self.trace,
+        )
+        steps = Steps(observations, returns.flatten(), flat["advantages"], reference)
+        return steps, WeightedSamples(flat["raw"], flat["weights"])
+
+    @torch.no_grad()
+    def _summarize(self, learner: Learner, steps: Steps) -> None:
+        parameters, _ = learner.network(steps.observations)
+        apart = learner.law.divergences(steps.reference, parameters).mean(0).sum()
+        self.summary["policy_divergence"] = float(apart)
+        self.summary |= {kind: float(self.budget.spent(kind)) for kind in self.kinds}
+
+    def _checked(self, rewards: Tensor) -> Tensor:
+        if rewards.shape != (self.n_environments,) or not rewards.isfinite().all():
+            raise InvalidInputError(
+                f"{type(self.model).__name__}: got rewards of shape {tuple(rewards.shape)}, "
+                f"{int((~rewards.isfinite()).sum())} of them not finite, expected "
+                f"({self.n_environments},) finite numbers"
+            )
+        return rewards
+
+
+def _step(
+    state: State,
+    after: State,
+    rewards: Tensor,
+    terminated: Tensor,
+    truncated: Tensor,
+    found: SearchResult,
+) -> dict[str, Tensor]:
+    """Name all that is kept of a step."""
+    return {
+        **{f"state.{k}": v for k, v in state.items()},
+        **{f"after.{k}": v for k, v in after.items()},
+        "rewards": rewards,
+        "terminated": terminated,
+        "truncated": truncated,
+        "raw": found.samples.actions,
+        "weights": found.samples.weights,
+        "advantages": found.advantages,
+    }
+
+
+def _part(values: Mapping[str, Any], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
