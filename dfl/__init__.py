@@ -11,20 +11,30 @@ from dfl_solvers._lazy import lazy
 from dfl_solvers._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from dfl.estimators import AutoDecisionRegressor as AutoDecisionRegressor
+    from dfl.estimators import DecisionBoostingRegressor as DecisionBoostingRegressor
     from dfl.estimators import DecisionFocusedRegressor as DecisionFocusedRegressor
     from dfl.estimators import PredictThenOptimizeRegressor as PredictThenOptimizeRegressor
+    from dfl.estimators import SPOForestRegressor as SPOForestRegressor
     from dfl.estimators import SPOPlusLinearRegressor as SPOPlusLinearRegressor
     from dfl.estimators import SPOPlusLinearRegressorCV as SPOPlusLinearRegressorCV
+    from dfl.estimators import SPOTreeRegressor as SPOTreeRegressor
+    from dfl.estimators import TwoStageRidgeCV as TwoStageRidgeCV
     from dfl.estimators import load as load
     from dfl.losses import Target as Target
     from dfl.losses import make_loss as make_loss
 
 _HOMES = {
+    "AutoDecisionRegressor": "estimators",
+    "DecisionBoostingRegressor": "estimators",
     "DecisionFocusedRegressor": "estimators",
     "PredictThenOptimizeRegressor": "estimators",
+    "SPOForestRegressor": "estimators",
     "SPOPlusLinearRegressor": "estimators",
     "SPOPlusLinearRegressorCV": "estimators",
+    "SPOTreeRegressor": "estimators",
     "Target": "losses",
+    "TwoStageRidgeCV": "estimators",
     "load": "estimators",
     "make_loss": "losses",
 }
@@ -43,11 +53,16 @@ _ROOMS = (
 )
 
 __all__ = [
+    "AutoDecisionRegressor",
+    "DecisionBoostingRegressor",
     "DecisionFocusedRegressor",
     "PredictThenOptimizeRegressor",
+    "SPOForestRegressor",
     "SPOPlusLinearRegressor",
     "SPOPlusLinearRegressorCV",
+    "SPOTreeRegressor",
     "Target",
+    "TwoStageRidgeCV",
     "__version__",
     "load",
     "make_loss",

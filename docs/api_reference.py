@@ -6,10 +6,15 @@ A test holds it equal to the packages' ``__all__``: a public name that is not he
 API: dict[str, dict[str, list[str]]] = {
     "dfl": {
         "Estimators": [
+            "AutoDecisionRegressor",
             "DecisionFocusedRegressor",
             "SPOPlusLinearRegressor",
             "SPOPlusLinearRegressorCV",
+            "SPOTreeRegressor",
+            "SPOForestRegressor",
+            "DecisionBoostingRegressor",
             "PredictThenOptimizeRegressor",
+            "TwoStageRidgeCV",
         ],
         "Losses": ["Target", "make_loss"],
         "Files": ["load"],
@@ -17,13 +22,19 @@ API: dict[str, dict[str, list[str]]] = {
     },
     "dfl.estimators": {
         "Estimators": [
+            "AutoDecisionRegressor",
             "DecisionFocusedRegressor",
             "SPOPlusLinearRegressor",
             "SPOPlusLinearRegressorCV",
+            "SPOTreeRegressor",
+            "SPOForestRegressor",
+            "DecisionBoostingRegressor",
             "PredictThenOptimizeRegressor",
+            "TwoStageRidgeCV",
         ],
+        "Automatic choice": ["default_candidates", "LeaderboardRow", "Verdict"],
         "Files": ["load"],
-        "Base": ["BaseDecisionEstimator"],
+        "Base": ["BaseDecisionEstimator", "BaseDecisionRegressor"],
     },
     "dfl.losses": {
         "By name": ["make_loss", "available", "imitating"],
@@ -31,7 +42,13 @@ API: dict[str, dict[str, list[str]]] = {
         "Direction of the costs": ["CosineLoss", "WeightedDirectionLoss"],
         "SPO+": ["SPOPlusLoss", "RelaxedSPOPlusLoss", "SmoothedSPOPlusLoss"],
         "Fenchel-Young": ["PerturbedFenchelYoungLoss", "RegularizedFenchelYoungLoss"],
-        "Good decisions": ["StructuredSVMLoss", "ConeAlignedLoss"],
+        "Good decisions": [
+            "StructuredSVMLoss",
+            "ImitationLoss",
+            "ConeAlignedLoss",
+            "AdjacentVertexLoss",
+            "OptimalityMarginLoss",
+        ],
         "Regret under noise": [
             "ScoreFunctionLoss",
             "PerturbedRegretLoss",
@@ -39,6 +56,9 @@ API: dict[str, dict[str, list[str]]] = {
             "AdaptiveIMLELoss",
         ],
         "Regret through a solver": ["BlackBoxLoss", "IdentityLoss", "SmoothRegretLoss"],
+        "Regret of a smoothed relaxation": ["QuadraticRegretLoss", "BarrierRegretLoss"],
+        "Fitted to regret": ["LocallyOptimizedLoss", "LearnedLandscapeLoss"],
+        "Ranks": ["SoftRankLoss", "PermutahedronRegretLoss"],
         "Directional gradients": ["PerturbationGradientLoss"],
         "Against a pool of decisions": [
             "NoiseContrastiveLoss",
@@ -54,7 +74,14 @@ API: dict[str, dict[str, list[str]]] = {
     },
     "dfl.layers": {
         "Under noise": ["PerturbedLayer", "IMLELayer"],
-        "Regularized": ["FrankWolfeLayer", "QuadraticLayer", "ConvexLayer", "ConvexSolution"],
+        "Regularized": [
+            "FrankWolfeLayer",
+            "QuadraticLayer",
+            "BarrierLayer",
+            "ConvexLayer",
+            "ConvexSolution",
+        ],
+        "Permutations": ["PermutahedronLayer", "soft_rank", "soft_sort"],
         "Exact decisions": ["InterpolationLayer", "IdentityLayer"],
         "Base": ["AbstractLayer"],
     },
@@ -84,6 +111,8 @@ API: dict[str, dict[str, list[str]]] = {
         "Regret": ["regret", "decision_regret", "unambiguous_regret", "optimal_objectives"],
         "Normalized": ["normalized_regret", "normalize"],
         "Statistics": ["paired_bootstrap", "PairedComparison", "mean_interval", "Interval"],
+        "Over tasks and runs": ["interquartile_mean", "probability_of_improvement"],
+        "Over data sets": ["compare_ranks", "RankComparison", "closable_regret"],
     },
     "dfl.datasets": {
         "Synthetic": [
@@ -93,6 +122,10 @@ API: dict[str, dict[str, list[str]]] = {
             "make_entropy_portfolio",
             "make_ordinal_classes",
             "make_traveling_salesman",
+            "make_spanning_tree",
+            "make_perfect_matching",
+            "make_digit_matching",
+            "make_cubic_top_k",
         ],
         "Real": [
             "fetch_energy_prices",
@@ -207,8 +240,10 @@ API: dict[str, dict[str, list[str]]] = {
     "dfl.plotting": {
         "Displays": [
             "RegretDisplay",
+            "LeaderboardDisplay",
             "LearningCurveDisplay",
             "DecisionDisplay",
+            "TreeDisplay",
             "CalibrationDisplay",
             "CostIntervalDisplay",
             "TailDisplay",
@@ -220,18 +255,29 @@ API: dict[str, dict[str, list[str]]] = {
     "dfl.rl.envs": {
         "Simulators": [
             "RubiksCube",
+            "Sokoban",
+            "CartPole",
+            "Pendulum",
             "SequentialKnapsack",
+            "SequentialAssignment",
             "TabularModel",
             "two_step_model",
             "random_model",
         ],
-        "Episodes": ["play"],
+        "Gymnasium": ["GymnasiumModel", "GymnasiumCollector", "Transitions"],
+        "Episodes": ["play", "random_actions", "begin_anew"],
         "Your own simulator": ["BatchedModel", "repeat_rows", "gather_rows", "where_rows"],
     },
     "dfl.rl.smc": {
+        "Policies": ["SMCPolicyOptimizer", "PolicyValueNetwork"],
         "Search": ["smc_search", "SearchResult", "uniform_network"],
+        "Learning": ["SMCRollouts", "Learner", "Steps", "generalized_advantages"],
         "Resampling": ["effective_sample_size", "multinomial", "systematic"],
         "Exact steps": ["expectation_step", "maximization_step", "search_limit"],
+    },
+    "dfl.rl.baselines": {
+        "Learning": ["train_ppo", "PPOPolicy"],
+        "Planning": ["random_shooting"],
     },
     "dfl.exceptions": {
         "Exceptions": [
@@ -253,11 +299,15 @@ API: dict[str, dict[str, list[str]]] = {
             "Box",
             "Simplex",
             "TopK",
+            "Ranking",
             "GridShortestPath",
             "NodeGridShortestPath",
             "ShortestPath",
             "Knapsack",
             "Assignment",
+            "GridPerfectMatching",
+            "DiverseMatching",
+            "MinimumSpanningTree",
             "TravelingSalesman",
             "Portfolio",
             "MeanVariancePortfolio",

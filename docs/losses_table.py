@@ -41,10 +41,18 @@ def of_the_oracle(needs: frozenset[str]) -> str:
         return "it has none"
     if "derivative" in needs:
         return "smooth decisions (`vector_jacobian_product`)"
+    if "permutations" in needs:
+        return "decisions that are permutations of given numbers (`permuted`)"
     if "variables" in needs:
         return "an objective that is c.w alone, a matrix form (`program`) of the decision itself"
+    if "normals" in needs:
+        return (
+            "an objective that is c.w alone, a matrix form (`program`) of the decision itself, or "
+            "its tight constraints (`tight_cuts`)"
+        )
     if "program" in needs:
-        return "a matrix form (`program`)"
+        linear = "an objective that is c.w alone, " if "linear" in needs else ""
+        return f"{linear}a matrix form (`program`)"
     return "an objective that is c.w alone" if "linear" in needs else "nothing but `solve`"
 
 

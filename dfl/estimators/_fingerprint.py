@@ -40,14 +40,18 @@ def fingerprint(estimator: Any, seed: int, description: str, arrays: Iterable[An
         Data, labels and first weights.
     """
     told = [getattr(estimator, name) for name in _TELLING]
-    text = repr((seed, _oracle(estimator.oracle), told, description))
+    return digest(repr((seed, _oracle(estimator.oracle), told, description)), arrays)
+
+
+def digest(text: str, arrays: Iterable[Any]) -> str:
+    """Return a digest of a text and of all numbers of some arrays, or Nones."""
     # where an object lies in memory is another place in every process
-    digest = hashlib.sha256(re.sub(r" at 0x[0-9a-fA-F]+", "", text).encode())
+    found = hashlib.sha256(re.sub(r" at 0x[0-9a-fA-F]+", "", text).encode())
     for values in arrays:
         if values is not None:
             values = values.cpu().numpy() if isinstance(values, Tensor) else values
-            digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()
+            found.update(np.ascontiguousarray(values).tobytes())
+    return found.hexdigest()
 
 
 def _oracle(oracle: Any) -> str:

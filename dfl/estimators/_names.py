@@ -14,7 +14,7 @@ def learn_names(estimator: Any, costs: Any) -> None:
 
     Parameters
     ----------
-    estimator : BaseDecisionEstimator
+    estimator : BaseDecisionRegressor
     costs : array-like
         As ``fit`` was given them.
     """
@@ -33,7 +33,7 @@ def named(decisions: Array, estimator: Any, X: Any) -> Any:
     Parameters
     ----------
     decisions : ndarray of shape (n, d) or (n,)
-    estimator : BaseDecisionEstimator
+    estimator : BaseDecisionRegressor
     X : array-like of length n
     """
     names = getattr(estimator, "cost_names_", None)

@@ -11,13 +11,13 @@ from dfl.estimators._instance import InstanceData, as_instance
 from dfl.estimators._long import LongLayout, as_labels, is_dated
 from dfl.estimators._names import learn_names
 from dfl.estimators._table import Table, date_index
-from dfl.estimators.base import BaseDecisionEstimator, with_mask
+from dfl.estimators.base import BaseDecisionRegressor, with_mask
 from dfl.exceptions import InvalidInputError
 from dfl_solvers.oracle import Array
 
 
 def read(
-    estimator: BaseDecisionEstimator,
+    estimator: BaseDecisionRegressor,
     X: Any,
     y: Any,
     *,
@@ -31,7 +31,7 @@ def read(
 
     Parameters
     ----------
-    estimator : BaseDecisionEstimator
+    estimator : BaseDecisionRegressor
         Whose oracle says how many costs there are.
     X, y, sample_weight, decisions, groups, instance
         As in ``DecisionFocusedRegressor.fit``.

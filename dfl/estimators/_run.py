@@ -24,6 +24,7 @@ from dfl_solvers.oracle import Array, Oracle, minimizing
 from dfl_solvers.wrappers import Counting, Counts
 
 if TYPE_CHECKING:
+    from dfl.estimators.decision_boosting import DecisionBoostingRegressor
     from dfl.estimators.decision_focused import DecisionFocusedRegressor
 
 
@@ -74,7 +75,9 @@ def run(
         oracle = Parallel(oracle, estimator.n_jobs)
     counting = Counting(oracle)
     asked = Limited(counting, estimator.max_solver_seconds)
-    loss = _loss(estimator, asked, scaling)
+    loss = loss_of(estimator, asked, scaling)
+    if loss.generator is not None:  # some draw what they complete labels with
+        loss.generator.manual_seed(seed)
     dtype, device = dtype_of(model), device_of(model)
     whole = SharedOverItems(model) if table.long else model
     inputs, target = table.tensors(rows, scaling)
@@ -128,7 +131,11 @@ def run(
     return result, counting.counts
 
 
-def _loss(estimator: DecisionFocusedRegressor, oracle: Oracle, scaling: Scaling) -> AbstractLoss:
+def loss_of(
+    estimator: DecisionFocusedRegressor | DecisionBoostingRegressor,
+    oracle: Oracle,
+    scaling: Scaling,
+) -> AbstractLoss:
     """Make the loss, or copy the one that was given, around an oracle in scaled units."""
     held: Oracle = oracle
     if not getattr(oracle, "linear_objective", True):

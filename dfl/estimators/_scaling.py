@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from sklearn.preprocessing import StandardScaler
@@ -71,3 +71,10 @@ class InUnits:
     def evaluate(self, costs: Array, decisions: Array, instance: Instance | None = None) -> Array:
         """Objective (n,) in units."""
         return self.oracle.evaluate(costs * self.unit, decisions, instance) / self.unit
+
+    def __getattr__(self, name: str) -> Any:
+        # only where the oracle itself has a derivative
+        if name != "vector_jacobian_product":
+            raise AttributeError(name)
+        inner = self.oracle.vector_jacobian_product  # type: ignore[attr-defined]
+        return lambda costs, *others: inner(costs * self.unit, *others) * self.unit

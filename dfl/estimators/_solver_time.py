@@ -142,11 +142,12 @@ class Forecast:
             found, done = few if found is None else found.join(few), done + _FEW
             if not solved:
                 break
-            if not self._slow(seconds / solved, n - done):
+            ahead = (n - done) * solved // _FEW  # some losses solve more than the label of a row
+            if not self._slow(seconds / solved, ahead):
                 self._over = True
                 break
             if last:
-                self._say(seconds / solved, n - done, few)
+                self._say(seconds / solved, ahead, few)
         if found is None:
             return loss.complete(target)
         whole = found.join(loss.complete(target.rows(slice(done, None))))

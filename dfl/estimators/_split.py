@@ -73,13 +73,24 @@ def split(
         train, validation = np.sort(shuffled[cut:]), np.sort(shuffled[:cut])
     if not len(train):
         raise InvalidInputError("the validation split leaves no instance to train on")
-    if dates is not None and dates[validation].min() < dates[train].max():
+    if dates is not None:
+        check_forward(cv, dates, train, validation)
+    return train, validation
+
+
+def check_forward(cv: Any, dates: Array, train: Array, held: Array) -> None:
+    """Refuse a split that holds out dates before those it trains on.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    if dates[held].min() < dates[train].max():
         raise InvalidInputError(
-            f"cv={cv!r} would validate on {dates[validation].min()} after training on "
+            f"cv={cv!r} would validate on {dates[held].min()} after training on "
             f"{dates[train].max()}; dated instances need a splitter that looks ahead, such as "
             "TimeSeriesSplit (or give up the dates: a plain index, integer groups)"
         )
-    return train, validation
 
 
 def _by_splitter(cv: Any, order: Array, groups: Array | None) -> tuple[Array, Array]:

@@ -22,7 +22,7 @@ from dfl.exceptions import InvalidInputError
 from dfl_solvers.oracle import Array, Instance, Oracle, minimizing
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 Decided = TypeVar("Decided", covariant=True)
@@ -33,7 +33,7 @@ class DecisionRule(Protocol[Decided]):
 
     def decide(
         self,
-        estimator: BaseDecisionEstimator,
+        estimator: BaseDecisionRegressor,
         X: Any,
         *,
         groups: Any = None,
@@ -43,7 +43,76 @@ class DecisionRule(Protocol[Decided]):
         ...
 
 
-class BaseDecisionEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC):
+class BaseDecisionEstimator(BaseEstimator, ABC):
+    """Learn to decide: what regressors of costs and optimizers of policies share.
+
+    A subclass writes ``fit``, ``decide`` and ``score``. What it learned ends in an underscore:
+    ``history_``, an entry an epoch, and ``budget_``, what it spent, among it.
+    """
+
+    @abstractmethod
+    def decide(self, X: Any, /) -> Any:
+        """Decide for each of n inputs."""
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save the fitted estimator to a folder, without pickle.
+
+        Parameters
+        ----------
+        path : path
+            The folder; an older model there is replaced, anything else is left alone.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator was not fitted.
+        InvalidInputError
+            If the path exists and is no model's folder.
+        UnsupportedError
+            If its oracle holds code of your own, such as ``FromCallable``.
+
+        See Also
+        --------
+        dfl.load : The way back.
+
+        Notes
+        -----
+        Values go to ``model.json``, arrays and weights to ``weights.safetensors``, an oracle to
+        ``oracle.npz``, scikit-learn's estimators to ``.skops`` files; checksums tell changes. The
+        state of the optimizer is kept, so that ``partial_fit`` of the loaded estimator does what it
+        would have done. Code is not stored: of a loss, a splitter, a generator or a predictor that
+        is an object, ``get_params`` of the loaded estimator holds the description only, which
+        ``fit`` refuses by name. Requests of metadata routing are to be made again.
+        """
+        check_is_fitted(self)
+        from dfl.estimators.files import save  # it imports this module's subclasses
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], predictor: nn.Module | None = None) -> Self:
+        """Load what ``save`` saved; see ``dfl.load``.
+
+        Raises
+        ------
+        InvalidInputError
+            Also if the folder holds an estimator of another class.
+        """
+        from dfl.estimators.files import load
+
+        estimator = load(path, predictor)
+        if not isinstance(estimator, cls):
+            raise InvalidInputError(
+                f"{os.fspath(path)} holds a {type(estimator).__name__}, expected a {cls.__name__}"
+            )
+        return estimator
+
+    def _module(self, weights: dict[str, Tensor]) -> nn.Module | None:
+        """Return a module that saved weights fit, made from parameters; None if it is a user's."""
+        return None
+
+
+class BaseDecisionRegressor(MultiOutputMixin, RegressorMixin, BaseDecisionEstimator, ABC):
     """Predict costs, decide by the oracle, be judged by regret.
 
     A subclass has an attribute ``oracle`` and writes ``fit`` and ``predict``.
@@ -196,59 +265,6 @@ class BaseDecisionEstimator(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC
         optimal = metrics.optimal_objectives(oracle, y, instance=instance)
         regret = metrics.regret(oracle, predicted, y, instance=instance, optimal=optimal)
         return regret, optimal
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Save the fitted estimator with its oracle to a folder, without pickle.
-
-        Parameters
-        ----------
-        path : path
-            The folder; an older model there is replaced, anything else is left alone.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator was not fitted.
-        InvalidInputError
-            If the path exists and is no model's folder.
-        UnsupportedError
-            If the oracle holds code of your own, such as ``FromCallable``.
-
-        See Also
-        --------
-        dfl.load : The way back.
-
-        Notes
-        -----
-        Values go to ``model.json``, arrays and weights to ``weights.safetensors``, the oracle to
-        ``oracle.npz``, scikit-learn's estimators to ``.skops`` files; checksums tell changes. The
-        state of the optimizer is kept, so that ``partial_fit`` of the loaded estimator does what it
-        would have done. Code is not stored: of a loss, a splitter, a generator or a predictor that
-        is an object, ``get_params`` of the loaded estimator holds the description only, which
-        ``fit`` refuses by name. Requests of metadata routing are to be made again.
-        """
-        check_is_fitted(self)
-        from dfl.estimators.files import save  # it imports this module's subclasses
-
-        save(self, path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], predictor: nn.Module | None = None) -> Self:
-        """Load what ``save`` saved; see ``dfl.load``.
-
-        Raises
-        ------
-        InvalidInputError
-            Also if the folder holds an estimator of another class.
-        """
-        from dfl.estimators.files import load
-
-        estimator = load(path, predictor)
-        if not isinstance(estimator, cls):
-            raise InvalidInputError(
-                f"{os.fspath(path)} holds a {type(estimator).__name__}, expected a {cls.__name__}"
-            )
-        return estimator
 
     def _checked_oracle(self) -> Oracle:
         if not hasattr(self.oracle, "solve"):

@@ -15,14 +15,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
 from dfl.estimators._instance import InstanceData
-from dfl.estimators._predictors import device_of, dtype_of
+from dfl.estimators._predictors import device_of, dtype_of, make_predictor
 from dfl.estimators._randomness import generator_of
 from dfl.estimators._reading import read
 from dfl.estimators._run import Held, run
 from dfl.estimators._split import split
 from dfl.estimators._start import Start, go_on, start_afresh
 from dfl.estimators._table import Table
-from dfl.estimators.base import BaseDecisionEstimator
+from dfl.estimators.base import BaseDecisionRegressor
 from dfl.exceptions import InvalidInputError
 from dfl.losses import AbstractLoss
 from dfl.training.train import Callback
@@ -31,7 +31,7 @@ from dfl_solvers.wrappers import Counts
 
 
 @final
-class DecisionFocusedRegressor(BaseDecisionEstimator):
+class DecisionFocusedRegressor(BaseDecisionRegressor):
     """Predict costs so that the decisions made from them are good.
 
     Use it where a model's predictions feed an optimization problem and a prediction error matters
@@ -328,6 +328,12 @@ class DecisionFocusedRegressor(BaseDecisionEstimator):
             scaled = scaled.to(device_of(self.predictor_), dtype_of(self.predictor_))
             costs = self.predictor_(scaled).double().cpu().numpy() * self._scaling.cost
         return costs[:, 0] if self._one_output else costs
+
+    def _module(self, weights: dict[str, torch.Tensor]) -> nn.Module | None:
+        if not isinstance(self.predictor, str):
+            return None
+        n_outputs = len(list(weights.values())[-1])
+        return make_predictor(self.predictor, self.n_features_in_, n_outputs, torch.Generator())
 
     def _split(
         self, table: Table, rng: np.random.Generator, validation: Any

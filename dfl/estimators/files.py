@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
 from torch import Tensor, nn
 
 import dfl.estimators
 from dfl.estimators._model_folder import read_folder, write_folder
-from dfl.estimators._predictors import make_predictor
 from dfl.estimators._scaling import Scaling
+from dfl.estimators._trees import Trees
+from dfl.estimators.leaderboard import LeaderboardRow, Verdict
 from dfl.exceptions import InvalidInputError
 from dfl.losses import AbstractLoss
 from dfl.training import make_optimizer
@@ -30,7 +32,13 @@ from dfl_solvers.wrappers import Counts
 _TENSORS = "weights.safetensors"
 _ORACLE = "oracle.npz"
 # the values of these classes are stored field by field
-_RECORDS: dict[str, type] = {"Counts": Counts, "Scaling": Scaling}
+_RECORDS: dict[str, type] = {
+    "Counts": Counts,
+    "LeaderboardRow": LeaderboardRow,
+    "Scaling": Scaling,
+    "Trees": Trees,
+    "Verdict": Verdict,
+}
 # inner parts of scikit-learn's regressors that hold numbers only, beside those that skops knows
 _HARMLESS = (
     "sklearn._loss.loss.",
@@ -48,11 +56,8 @@ _KIND = "$kind"
 
 def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     """Save a fitted estimator; see ``BaseDecisionEstimator.save``."""
-    writer = _Writer()
-    # requests of metadata routing are scikit-learn's own objects, and not needed to predict
-    attributes = {k: v for k, v in vars(estimator).items() if k != "_metadata_request"}
-    state = {name: writer.encode(value, name) for name, value in attributes.items()}
-    content = {"class": type(estimator).__name__, "state": state}
+    writer = _Writer(getattr(estimator, "oracle", None))
+    content = {"class": type(estimator).__name__, "state": writer.state(estimator, "")}
     write_folder(path, content, writer.parts)
 
 
@@ -96,18 +101,17 @@ def load(path: str | os.PathLike[str], predictor: nn.Module | None = None) -> An
     >>> bool((again.predict(data.X) == model.predict(data.X)).all())
     True
     """
+    return load_as(path, _leaf, predictor)
+
+
+def load_as(
+    path: str | os.PathLike[str], leaf_of: Callable[[str], Any], module: nn.Module | None
+) -> Any:
+    """Load an estimator of the class that a function finds for its name; see ``load``."""
     content = read_folder(path)
     try:
-        known = content["class"] in dfl.estimators.__all__
-        if not known or not issubclass(
-            leaf := getattr(dfl.estimators, content["class"]), dfl.estimators.BaseDecisionEstimator
-        ):
-            raise InvalidInputError(f"got an estimator of class {content['class']!r}")
-        estimator = leaf.__new__(leaf)
-        reader = _Reader(Path(path), predictor)
-        for name, value in content["state"].items():
-            setattr(estimator, name, reader.decode(value))
-        reader.finish(estimator)
+        leaf = leaf_of(content["class"])
+        estimator = _Reader(Path(path), module).estimator(leaf, content["state"])
     except InvalidInputError as error:
         raise InvalidInputError(f"{os.fspath(path)}: {error}") from error
     except (KeyError, TypeError, AttributeError, SafetensorError, ValueError) as error:
@@ -118,12 +122,26 @@ def load(path: str | os.PathLike[str], predictor: nn.Module | None = None) -> An
     return estimator
 
 
+def _leaf(name: str) -> type:
+    leaf = getattr(dfl.estimators, name) if name in dfl.estimators.__all__ else None
+    if not isinstance(leaf, type) or not issubclass(leaf, dfl.estimators.BaseDecisionEstimator):
+        raise InvalidInputError(f"got an estimator of class {name!r}")
+    return leaf
+
+
 class _Writer:
     """Turns values into JSON, and collects what goes to files of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, oracle: Any) -> None:
+        self.oracle = oracle
         self.parts: dict[str, Any] = {}
         self._tensors: dict[str, Tensor] = {}
+
+    def state(self, estimator: Any, prefix: str) -> dict[str, Any]:
+        """Encode the attributes of an estimator."""
+        # requests of metadata routing are scikit-learn's own objects, and not needed to predict
+        attributes = {k: v for k, v in vars(estimator).items() if k != "_metadata_request"}
+        return {name: self.encode(value, prefix + name) for name, value in attributes.items()}
 
     def encode(self, value: Any, name: str) -> Any:
         if value is None or isinstance(value, (bool, int, float, str)):
@@ -163,9 +181,17 @@ class _Writer:
                 for field in dataclasses.fields(value)
             }
             return {_KIND: "record", "class": type(value).__name__, "fields": fields}
-        elif hasattr(value, "solve") and name == "oracle":
+        elif hasattr(value, "solve") and (name == "oracle" or value is self.oracle):
             self.parts[_ORACLE] = lambda path: save_oracle(value, path)
             return {_KIND: "oracle"}
+        elif isinstance(value, dfl.estimators.BaseDecisionEstimator):
+            state = self.state(value, f"{name}.")
+            return {_KIND: "estimator", "class": type(value).__name__, "state": state}
+        elif isinstance(value, Pipeline) and isinstance(
+            value[-1], dfl.estimators.BaseDecisionEstimator
+        ):
+            steps = [[key, self.encode(step, f"{name}.{key}")] for key, step in value.steps]
+            return {_KIND: "pipeline", "steps": steps}
         elif isinstance(value, BaseEstimator):
             import skops.io
 
@@ -184,13 +210,25 @@ class _Writer:
 class _Reader:
     """Turns JSON back into values."""
 
-    def __init__(self, folder: Path, predictor: nn.Module | None) -> None:
+    def __init__(self, folder: Path, own: nn.Module | None) -> None:
         self.folder = folder
-        self.predictor = predictor
+        self.own = own
         file = folder / _TENSORS
         self._tensors = load_file(file) if file.exists() else {}
         self._modules: dict[str, bool] = {}
         self._optimizers: dict[str, tuple[str, Any]] = {}
+
+    def estimator(self, leaf: type, state: dict[str, Any]) -> Any:
+        """Make an estimator of a class with these attributes."""
+        # the modules of an estimator are made after its other values, for which they are needed
+        outer = self._modules, self._optimizers
+        self._modules, self._optimizers = {}, {}
+        estimator: Any = object.__new__(leaf)
+        for name, value in state.items():
+            setattr(estimator, name, self.decode(value))
+        self._finish(estimator)
+        self._modules, self._optimizers = outer
+        return estimator
 
     def decode(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -209,6 +247,10 @@ class _Reader:
         if kind == "record":
             fields = {name: self.decode(item) for name, item in value["fields"].items()}
             return _RECORDS[value["class"]](**fields)
+        if kind == "estimator":
+            return self.estimator(_leaf(value["class"]), value["state"])
+        if kind == "pipeline":
+            return Pipeline([(name, self.decode(step)) for name, step in value["steps"]])
         if kind == "oracle":
             return load_oracle(self.folder / _ORACLE)
         if kind == "sklearn":
@@ -223,11 +265,11 @@ class _Reader:
             return value["repr"]
         raise InvalidInputError(f"got a value of kind {kind!r}")
 
-    def finish(self, estimator: Any) -> None:
+    def _finish(self, estimator: Any) -> None:
         """Make the modules and their optimizers, for which the other values are needed."""
         for name, training in self._modules.items():
             module = self._module(estimator, self._part(name))
-            setattr(estimator, name, module.train(training))
+            setattr(estimator, _last(name), module.train(training))
         for name, (rule, groups) in self._optimizers.items():
             optimizer: torch.optim.Optimizer | None
             try:
@@ -235,7 +277,7 @@ class _Reader:
                 unpack_optimizer(optimizer, self._part(name), {"param_groups": groups})
             except (InvalidInputError, ValueError):
                 optimizer = None  # a module with frozen parts predicts, and trains on afresh
-            setattr(estimator, name, optimizer)
+            setattr(estimator, _last(name), optimizer)
 
     def _part(self, name: str) -> dict[str, Tensor]:
         prefix = f"{name}."
@@ -246,18 +288,12 @@ class _Reader:
         }
 
     def _module(self, estimator: Any, weights: dict[str, Tensor]) -> nn.Module:
-        kind = vars(estimator).get("predictor")
-        if isinstance(kind, str):
-            n_outputs = len(list(weights.values())[-1])
-            n_features = estimator.n_features_in_
-            module = make_predictor(kind, n_features, n_outputs, torch.Generator())
-        elif self.predictor is None:
+        module: nn.Module | None = estimator._module(weights) or copy.deepcopy(self.own)
+        if module is None:
             raise InvalidInputError(
                 "the predictor is a module of your own, whose code is not stored; pass one of the "
                 "same architecture: load(path, predictor=...)"
             )
-        else:
-            module = copy.deepcopy(self.predictor)
         floating = next((t.dtype for t in weights.values() if t.is_floating_point()), None)
         if floating is not None:
             module = module.to(floating)
@@ -268,6 +304,11 @@ class _Reader:
                 f"the predictor has another architecture than the saved one: {error}"
             ) from error
         return module
+
+
+def _last(name: str) -> str:
+    """Return the attribute's own name, without those of the estimators around."""
+    return name.rpartition(".")[2]
 
 
 def _load_sklearn(path: Path) -> Any:

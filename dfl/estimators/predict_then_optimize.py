@@ -11,12 +11,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from dfl.estimators._instance import InstanceData
 from dfl.estimators._long import as_labels
 from dfl.estimators._names import learn_names
-from dfl.estimators.base import BaseDecisionEstimator
+from dfl.estimators.base import BaseDecisionRegressor
 from dfl_solvers.oracle import Array, Oracle
 
 
 @final
-class PredictThenOptimizeRegressor(BaseDecisionEstimator):
+class PredictThenOptimizeRegressor(BaseDecisionRegressor):
     """Predict costs with any scikit-learn regressor, then optimize: the two-stage baseline.
 
     Use it first, and keep it as the yardstick: where a linear model is well specified or data are

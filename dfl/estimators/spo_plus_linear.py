@@ -18,7 +18,7 @@ from dfl.estimators._reading import read
 from dfl.estimators._scaling import InUnits, Scaling
 from dfl.estimators._spo_plus_program import Relaxed, programs_of, solve_program
 from dfl.estimators._spo_plus_risk import Found, Penalty, Risk
-from dfl.estimators.base import BaseDecisionEstimator
+from dfl.estimators.base import BaseDecisionRegressor
 from dfl.exceptions import InvalidInputError
 from dfl_solvers.oracle import Array, Oracle, minimizing
 from dfl_solvers.program import Program
@@ -26,7 +26,7 @@ from dfl_solvers.wrappers import Counting
 
 
 @final
-class SPOPlusLinearRegressor(BaseDecisionEstimator):
+class SPOPlusLinearRegressor(BaseDecisionRegressor):
     """Linear costs of least SPO+ risk: trained exactly, with a certificate.
 
     Use it where a linear model is wanted and there are up to some ten thousand rows: there is no

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from dfl import metrics
 from dfl.estimators._instance import InstanceData, as_instance
 from dfl.estimators._reading import read
-from dfl.estimators.base import BaseDecisionEstimator
+from dfl.estimators.base import BaseDecisionRegressor
 from dfl.estimators.spo_plus_linear import SPOPlusLinearRegressor
 from dfl_solvers.oracle import Array, Oracle
 from dfl_solvers.wrappers import Counting
@@ -21,7 +21,7 @@ _ALPHAS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 
 
 @final
-class SPOPlusLinearRegressorCV(BaseDecisionEstimator):
+class SPOPlusLinearRegressorCV(BaseDecisionRegressor):
     """Linear costs of least SPO+ risk; the weight of the penalty is chosen by held-out regret.
 
     Use it where rows are few and the exact minimum of the risk would overfit. Each fold walks one

@@ -4,10 +4,12 @@ from dfl.plotting.calibration import CalibrationDisplay as CalibrationDisplay
 from dfl.plotting.cost_interval import CostIntervalDisplay as CostIntervalDisplay
 from dfl.plotting.decision import DecisionDisplay as DecisionDisplay
 from dfl.plotting.label_curve import LabelCurveDisplay as LabelCurveDisplay
+from dfl.plotting.leaderboard import LeaderboardDisplay as LeaderboardDisplay
 from dfl.plotting.learning_curve import LearningCurveDisplay as LearningCurveDisplay
 from dfl.plotting.regret import RegretDisplay as RegretDisplay
 from dfl.plotting.survivors import SurvivorsDisplay as SurvivorsDisplay
 from dfl.plotting.tail import TailDisplay as TailDisplay
+from dfl.plotting.tree import TreeDisplay as TreeDisplay
 from dfl.plotting.uncertainty_map import UncertaintyMapDisplay as UncertaintyMapDisplay
 
 __all__ = [
@@ -15,9 +17,11 @@ __all__ = [
     "CostIntervalDisplay",
     "DecisionDisplay",
     "LabelCurveDisplay",
+    "LeaderboardDisplay",
     "LearningCurveDisplay",
     "RegretDisplay",
     "SurvivorsDisplay",
     "TailDisplay",
+    "TreeDisplay",
     "UncertaintyMapDisplay",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length
 
-from dfl.estimators import BaseDecisionEstimator
+from dfl.estimators import BaseDecisionRegressor
 from dfl.estimators._instance import InstanceData, as_instance
 from dfl.estimators._long import LongLayout, as_labels, is_dated
 from dfl.estimators._split import split
@@ -24,7 +24,7 @@ class Data:
 
     Parameters
     ----------
-    estimator : BaseDecisionEstimator
+    estimator : BaseDecisionRegressor
         Whose oracle the instances are for.
     X, y, groups, instance
         As in ``fit``; ``y`` is None where it is not known yet.
@@ -32,7 +32,7 @@ class Data:
 
     def __init__(
         self,
-        estimator: BaseDecisionEstimator,
+        estimator: BaseDecisionRegressor,
         X: Any,
         y: Any = None,
         groups: Any = None,
@@ -131,10 +131,10 @@ class Data:
             )
         return self.take(np.sort(kept)), self.take(np.sort(held))
 
-    def fitted(self, estimator: BaseDecisionEstimator) -> BaseDecisionEstimator:
+    def fitted(self, estimator: BaseDecisionRegressor) -> BaseDecisionRegressor:
         """Fit an estimator on these instances."""
         return estimator.fit(self.X, self.y, groups=self.groups, instance=self.instance)
 
-    def of(self, estimator: BaseDecisionEstimator) -> Self:
+    def of(self, estimator: BaseDecisionRegressor) -> Self:
         """Return the same instances for another estimator of the same oracle."""
         return type(self)(estimator, self.X, self.y, self.groups, self.instance)

@@ -45,7 +45,7 @@ class ConformalBox(AbstractRule):
     ----------
     radius_ : float
         What the errors are multiplied by.
-    estimator_ : BaseDecisionEstimator
+    estimator_ : BaseDecisionRegressor
         The estimator that this was calibrated for.
 
     Raises

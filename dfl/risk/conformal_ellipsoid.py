@@ -84,7 +84,7 @@ class ConformalEllipsoid(AbstractRule):
     ----------
     radius_ : float
         Size of the ellipsoid.
-    estimator_ : BaseDecisionEstimator
+    estimator_ : BaseDecisionRegressor
         The estimator that this was calibrated for.
 
     Raises

@@ -36,7 +36,7 @@ class ConformalRegret(AbstractRule):
         What the regret of the next decision exceeds with probability ``alpha`` at most.
     radius_ : float
         The same of the difference between predicted and true cost of the decision.
-    estimator_ : BaseDecisionEstimator
+    estimator_ : BaseDecisionRegressor
         The estimator that this was calibrated for.
 
     Raises

@@ -45,7 +45,7 @@ class CVaR(AbstractRule):
     ----------
     scenarios_ : ndarray of shape (K, d)
         Errors, or costs, of held-out instances, to be minimized.
-    estimator_ : BaseDecisionEstimator
+    estimator_ : BaseDecisionRegressor
         The estimator that this was calibrated for.
 
     Raises

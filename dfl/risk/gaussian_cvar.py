@@ -37,7 +37,7 @@ class GaussianCVaR(AbstractRule):
     ----------
     covariance_ : ndarray of shape (d, d)
         Of the errors, shrunk.
-    estimator_ : BaseDecisionEstimator
+    estimator_ : BaseDecisionRegressor
         The estimator that this was calibrated for.
 
     Raises

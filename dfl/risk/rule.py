@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from dfl.estimators import BaseDecisionEstimator
+from dfl.estimators import BaseDecisionRegressor
 from dfl.estimators._instance import InstanceData
 from dfl.estimators._names import named
 from dfl.estimators._randomness import generator_of
@@ -26,13 +26,13 @@ class AbstractRule(BaseEstimator, ABC):
 
     Attributes
     ----------
-    estimator_ : BaseDecisionEstimator
+    estimator_ : BaseDecisionRegressor
         The estimator that the rule was calibrated for.
     """
 
     calibration_fraction: float = 0.4
     random_state: Any = None
-    estimator_: BaseDecisionEstimator
+    estimator_: BaseDecisionRegressor
 
     @abstractmethod
     def _calibrate(self, data: Data, rng: np.random.Generator) -> None:
@@ -45,7 +45,7 @@ class AbstractRule(BaseEstimator, ABC):
     @final
     def fit(
         self,
-        estimator: BaseDecisionEstimator,
+        estimator: BaseDecisionRegressor,
         X: Any,
         y: Any,
         *,
@@ -56,7 +56,7 @@ class AbstractRule(BaseEstimator, ABC):
 
         Parameters
         ----------
-        estimator : BaseDecisionEstimator
+        estimator : BaseDecisionRegressor
             Cloned; the fitted clone is ``estimator_``.
         X : array-like of shape (n, p), or (n_rows, p) for long data
         y : array-like of shape (n, d), or (n_rows,) for long data
@@ -87,7 +87,7 @@ class AbstractRule(BaseEstimator, ABC):
     @final
     def calibrate(
         self,
-        estimator: BaseDecisionEstimator,
+        estimator: BaseDecisionRegressor,
         X: Any,
         y: Any,
         *,
@@ -98,7 +98,7 @@ class AbstractRule(BaseEstimator, ABC):
 
         Parameters
         ----------
-        estimator : fitted BaseDecisionEstimator
+        estimator : fitted BaseDecisionRegressor
         X, y, groups, instance
             As in ``fit``; instances that the estimator was not fitted on.
 
@@ -122,7 +122,7 @@ class AbstractRule(BaseEstimator, ABC):
     @final
     def decide(
         self,
-        estimator: BaseDecisionEstimator,
+        estimator: BaseDecisionRegressor,
         X: Any,
         *,
         groups: Any = None,
@@ -132,7 +132,7 @@ class AbstractRule(BaseEstimator, ABC):
 
         Parameters
         ----------
-        estimator : BaseDecisionEstimator
+        estimator : BaseDecisionRegressor
             The one that this was calibrated for.
         X, groups, instance
             As in the estimator's ``decide``.
@@ -148,7 +148,8 @@ class AbstractRule(BaseEstimator, ABC):
         InvalidInputError
             If it was calibrated for another estimator.
         """
-        check_is_fitted(self, "estimator_")
+        missing = "this %(name)s is not calibrated: call its calibrate before it decides"
+        check_is_fitted(self, "estimator_", msg=missing)
         name = type(self).__name__
         if estimator is not self.estimator_:
             raise InvalidInputError(

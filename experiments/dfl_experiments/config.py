@@ -24,9 +24,11 @@ from dfl_experiments.measures import MEASURES
 from dfl_experiments.methods import (
     MINIMUM,
     AbstractMethod,
+    Auto,
     DecisionFocused,
     EqualWeight,
     ExpectedCosts,
+    Single,
     TwoStage,
 )
 from dfl_experiments.problems import (
@@ -35,9 +37,12 @@ from dfl_experiments.problems import (
     KnapsackProblem,
     OrdinalClassesProblem,
     OrdinalDigitsProblem,
+    PerfectMatchingProblem,
     PortfolioProblem,
     PortfolioSP500Problem,
     ShortestPathProblem,
+    SpanningTreeProblem,
+    SyntheticGridProblem,
 )
 
 Problem = Annotated[
@@ -48,10 +53,15 @@ Problem = Annotated[
     | EnergyProblem
     | EntropyPortfolioProblem
     | OrdinalClassesProblem
-    | OrdinalDigitsProblem,
+    | OrdinalDigitsProblem
+    | SpanningTreeProblem
+    | PerfectMatchingProblem
+    | SyntheticGridProblem,
     Field(discriminator="kind"),
 ]
-Method = Annotated[TwoStage | DecisionFocused | EqualWeight, Field(discriminator="estimator")]
+Method = Annotated[
+    TwoStage | DecisionFocused | Auto | Single | EqualWeight, Field(discriminator="estimator")
+]
 DesignProblem = Annotated[
     ScaleDecoys | Misspecified | TabularBall | LinearCosts | LLMAllocation | LLMRouting,
     Field(discriminator="kind"),

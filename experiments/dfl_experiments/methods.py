@@ -145,6 +145,67 @@ class DecisionFocused(AbstractMethod):
 
 
 @final
+class Auto(AbstractMethod):
+    """Choose features, predictor and loss by held-out regret; see ``dfl.AutoDecisionRegressor``."""
+
+    estimator: Literal["auto"]
+    cv: Annotated[int, Field(ge=2)] = 5
+    average: bool = True
+    time_budget: PositiveFloat | None = None
+    candidates: tuple[str, ...] | None = None
+    """Names of the default candidates to try; None for all that suit the size of the data."""
+
+    def check(self, fold: Fold) -> None:
+        """Refuse a name that there is not."""
+        for name in self.candidates or ():
+            _named(_candidates(fold), name)
+
+    def judge(self, fold: Fold, optimal: Array, seed: int) -> Judgement:
+        """Search, and fit what was chosen."""
+        from dfl import AutoDecisionRegressor
+
+        chosen = None
+        if self.candidates is not None:
+            known = _candidates(fold)
+            chosen = [(name, _named(known, name)) for name in self.candidates]
+        model = AutoDecisionRegressor(
+            fold.training_oracle,
+            chosen,
+            cv=self.cv,
+            average=self.average,
+            time_budget=self.time_budget,
+            random_state=seed,
+        )
+        return _judge(model, fold, optimal)
+
+
+@final
+class Single(AbstractMethod):
+    """One of the candidates of ``dfl.AutoDecisionRegressor``, without a choice."""
+
+    estimator: Literal["candidate"]
+    candidate: str
+    """Its name; see ``dfl.estimators.default_candidates``."""
+
+    def check(self, fold: Fold) -> None:
+        """Refuse a name that there is not."""
+        _named(_candidates(fold), self.candidate)
+
+    def judge(self, fold: Fold, optimal: Array, seed: int) -> Judgement:
+        """Expand the features, and fit it."""
+        from sklearn.pipeline import Pipeline
+
+        model = _named(_candidates(fold), self.candidate)
+        if isinstance(model, Pipeline):
+            train = replace(fold.train, X=model[:-1].fit_transform(fold.train.X))
+            test = replace(fold.test, X=model[:-1].transform(fold.test.X))
+            fold, model = replace(fold, train=train, test=test), model[-1]
+        seeds = [name for name in model.get_params() if name.endswith("random_state")]
+        model.set_params(oracle=fold.training_oracle, **dict.fromkeys(seeds, seed))
+        return _judge(model, fold, optimal)
+
+
+@final
 class EqualWeight(AbstractMethod):
     """Decide for 1/d of everything, whatever the features say: the classical portfolio baseline."""
 
@@ -174,6 +235,25 @@ class ExpectedCosts(AbstractMethod):
     def judge(self, fold: Fold, optimal: Array, seed: int) -> Judgement:
         """Measure the best decisions that features allow."""
         return Judgement(_regret(fold, fold.test.expected, optimal), 0.0)
+
+
+def _candidates(fold: Fold) -> dict[str, Any]:
+    """Return the default candidates for the size of a fold."""
+    from dfl.estimators import default_candidates
+
+    train = fold.train
+    n_samples, n_features = train.X.shape
+    n_costs = train.wide(train.y).shape[1]
+    long = train.groups is not None
+    return dict(default_candidates(n_samples, n_features, n_costs, long=long))
+
+
+def _named(known: dict[str, Any], name: str) -> Any:
+    if name not in known:
+        raise InvalidInputError(
+            f"got the candidate {name!r}, expected one for this size of data: {', '.join(known)}"
+        )
+    return known[name]
 
 
 def _judge(model: Any, fold: Fold, optimal: Array) -> Judgement:

@@ -14,6 +14,7 @@ from dfl_experiments.cells import write_atomically
 from dfl_experiments.config import RunConfig
 from dfl_experiments.measures import MEASURES, Estimate
 from dfl_experiments.methods import MINIMUM
+from dfl_experiments.standings import Standings, standings
 from dfl_experiments.summary import OVER_SEEDS, Results, Row, baseline, summarize, tidy
 from dfl_solvers.exceptions import import_optional
 
@@ -79,7 +80,35 @@ def tables(config: RunConfig, rows: Sequence[Row]) -> list[Table]:
                 table.add_row(*cells, f"{row.seconds:.2f}" if row.seconds else "",
                               f"{row.solves:,.0f}" if row.solves else "")  # fmt: skip
         found.append(table)
-    return found
+    overall = standings(config, rows)
+    return [*found, _standings_table(overall)] if overall is not None else found
+
+
+def _standings_table(overall: Standings) -> Table:
+    """Make a table of how methods stand over all problems, the best mean rank first."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        title=f"over {overall.n_problems} problems: {MEASURES[overall.metric].label}",
+        caption=f"mean ranks further apart than {overall.ranks.critical_difference:.2f} differ at "
+        f"5 % (Nemenyi); Friedman's p = {overall.ranks.p_value:.2g}; closable: regret above the "
+        "minimum, in relation to that of least squares, where that is above a tenth of a point",
+        box=box.SIMPLE_HEAD,
+    )
+    table.title_justify = table.caption_justify = "left"
+    for name in ("method", "mean rank", "at most 0.3 points worse than the best other", "closable"):
+        table.add_column(name, justify="left" if name == "method" else "right")
+    order = sorted(range(len(overall.methods)), key=lambda k: overall.ranks.ranks[k])
+    for k in order:
+        closable = overall.closable[k]
+        table.add_row(
+            overall.methods[k],
+            f"{overall.ranks.ranks[k]:.2f}",
+            f"{overall.n_close[k]} of {overall.n_problems}",
+            "" if closable is None else f"{100 * closable:.0f} %",
+        )
+    return table
 
 
 def _title(rows: Sequence[Row]) -> str:

@@ -290,7 +290,8 @@ def test_a_long_fit_is_announced(loss: str, words: str, monkeypatch: pytest.Monk
 
     # before most of the labels are solved
     monkeypatch.setattr(module.warnings, "warn", message)
-    with pytest.raises(Announced, match=words + r".* 500 epochs \S+ (s|min); cheaper are n_jobs=-1"):
+    rest = r".* 500 epochs \S+ (s|min); cheaper are n_jobs=-1"
+    with pytest.raises(Announced, match=words + rest):
         model.fit(X[:20], C[:20])
     assert solved[0] <= 8 + 2 * 4 * 3
     monkeypatch.undo()

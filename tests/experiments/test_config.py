@@ -15,6 +15,7 @@ from dfl_experiments.config_file import load, recipes
 
 def test_all_shipped_recipes_are_valid() -> None:
     assert list(recipes()) == [
+        "auto-vs-all",
         "demo", "design-linear", "design-misspecified", "design-scale-decoys", "design-stopping",
         "design-tabular", "energy", "entropy-portfolio", "llm-allocation", "llm-routing",
         "ordinal-classes", "ordinal-digits", "portfolio-sp500", "shortest-path", "surrogates",

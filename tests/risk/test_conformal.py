@@ -256,7 +256,7 @@ def test_the_estimator_must_be_the_one_calibrated_for(rng) -> None:
     X, C = draw(rng, 100)
     model = PredictThenOptimizeRegressor(Simplex(4)).fit(X[:40], C[:40])
     risk = ConformalBox(0.2, random_state=0)
-    with pytest.raises(NotFittedError):
+    with pytest.raises(NotFittedError, match="call its calibrate"):
         model.decide(X, risk=risk)
     risk.fit(model, X, C)
     with pytest.raises(InvalidInputError, match="calibrated for another estimator"):
