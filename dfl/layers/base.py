@@ -78,6 +78,12 @@ class AbstractLayer(nn.Module, ABC):
                 f"{type(self).__name__}: got costs of shape {tuple(costs.shape)} and type "
                 f"{costs.dtype}, expected floating-point numbers of shape (n, d)"
             )
+        d = getattr(self.oracle, "n_costs", None)
+        if d is not None and costs.shape[1] != d:
+            raise InvalidInputError(
+                f"{type(self).__name__}: got {costs.shape[1]} costs per instance, expected {d}, as "
+                f"many as {type(self.oracle).__name__} has"
+            )
         if self.sign == -1:
             costs = -costs
         if instance is not None and "mask" in instance:

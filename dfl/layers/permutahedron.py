@@ -101,7 +101,8 @@ def soft_rank(values: Tensor, strength: float = 1.0, mask: Any = None) -> Tensor
     Raises
     ------
     InvalidInputError
-        If ``values`` is no batch of numbers, or ``strength`` is not positive.
+        If ``values`` is no batch of numbers, ``mask`` has another shape, or ``strength`` is not
+        positive.
 
     Notes
     -----
@@ -123,7 +124,13 @@ def soft_rank(values: Tensor, strength: float = 1.0, mask: Any = None) -> Tensor
     d = values.shape[1]
     ranks = torch.arange(d, 0, -1, dtype=values.dtype, device=values.device)
     if mask is not None:  # m entries have the ranks 1, ..., m, whatever d is
-        counts = torch.as_tensor(mask, device=values.device).sum(1, keepdim=True)
+        real = torch.as_tensor(mask, device=values.device)
+        if real.shape != values.shape:
+            raise InvalidInputError(
+                f"soft_rank: got a mask of shape {tuple(real.shape)}, expected "
+                f"{tuple(values.shape)}, the shape of the values"
+            )
+        counts = real.sum(1, keepdim=True)
         ranks = (counts - torch.arange(d, device=values.device)).clamp(min=0).to(values)
     ranks = ranks if ranks.ndim == 2 else ranks[None]
     result: Tensor = _Project.apply(values / strength, ranks, mask)  # type: ignore[no-untyped-call]

@@ -122,7 +122,7 @@ class NormalCones:
             weights[among] = found
             nearest = found @ rays
             over = np.where(wanted, 0.0, cuts @ (self.basis @ (coordinates - nearest)))
-            if not (over > _VIOLATED * np.abs(coordinates).max()).any():
+            if not (over > _VIOLATED * np.abs(coordinates).max(initial=0.0)).any():
                 self._last[key] = weights
                 return np.asarray(nearest)
             wanted[np.argsort(-over)[:_CUTS]] = True

@@ -74,7 +74,7 @@ class EdgeTable:
             nothing = np.empty(0, dtype=np.int64)
             self._moves = np.zeros(1, dtype=np.int64), nothing, np.empty(0)
         at = np.empty((len(decisions), 2), dtype=np.int64)
-        new: list[Array] = []
+        new: list[tuple[Array, Array, Array]] = []
         count = len(self._moves[0]) - 1
         for i, decision in enumerate(decisions):
             own = {k: np.asarray(v[i]) for k, v in (instance or {}).items()}
@@ -86,10 +86,10 @@ class EdgeTable:
                 moves = self._find(oracle, own)(decision, row)
                 self._known[key] = count, count + len(moves)
                 count += len(moves)
-                new.append(moves)
+                new.append(_sparse(moves))  # at once, since all together may not fit in memory
             at[i] = self._known[key]
         if new:
-            self._append(np.concatenate(new))
+            self._append(new)
         return at
 
     def _find(self, oracle: Any, own: Mapping[str, Array]) -> Finder:
@@ -99,15 +99,20 @@ class EdgeTable:
             self._finder = self.prepare(oracle.program())
         return self._finder
 
-    def _append(self, moves: Array) -> None:
+    def _append(self, new: list[tuple[Array, Array, Array]]) -> None:
         starts, columns, entries = self._moves
-        rows, own = np.nonzero(moves)
-        ends = starts[-1] + np.cumsum(np.bincount(rows, minlength=len(moves)))
+        sizes, new_columns, new_entries = (np.concatenate(part) for part in zip(*new, strict=True))
         self._moves = (
-            np.concatenate([starts, ends]),
-            np.concatenate([columns, own]),
-            np.concatenate([entries, moves[rows, own]]),
+            np.concatenate([starts, starts[-1] + np.cumsum(sizes)]),
+            np.concatenate([columns, new_columns]),
+            np.concatenate([entries, new_entries]),
         )
+
+
+def _sparse(moves: Array) -> tuple[Array, Array, Array]:
+    """Return the number of entries of each move (m, d), and columns and values of all entries."""
+    rows, columns = np.nonzero(moves)
+    return np.bincount(rows, minlength=len(moves)), columns, moves[rows, columns]
 
 
 @final
@@ -131,6 +136,7 @@ class AdjacentMoves:
     def __call__(self, decision: Array, costs: Array | None) -> Array:
         """Return moves (m, d) from a decision (d,)."""
         del costs
+        _check_feasible(decision, self.program)
         whole = np.abs(decision - np.round(decision)).max(initial=0.0) < 1e-6
         if self.arcs is not None and whole:
             return _cycles(decision, self.arcs, self.program.A.shape[0] + 1, self.limit)
@@ -148,7 +154,8 @@ class BasisMoves:
     """
 
     def __init__(self, program: Program) -> None:
-        self.cones = NormalCones(program.relax())
+        self.program = program.relax()
+        self.cones = NormalCones(self.program)
         # redundant constraints make ties, which rounding would decide were the rays equally long
         lengths = np.random.default_rng(0).uniform(1.0, 1.1, len(self.cones.rays))
         self.cones.rays *= lengths[:, None]
@@ -156,6 +163,7 @@ class BasisMoves:
 
     def __call__(self, decision: Array, costs: Array | None) -> Array:
         """Return moves (r, d) from a decision (d,) in r dimensions."""
+        _check_feasible(decision, self.program)
         cones = self.cones
         tight = _walls(decision, cones)
         preferred = np.zeros(len(tight), dtype=bool)
@@ -212,6 +220,17 @@ def _edges(decision: Array, program: Program, cones: NormalCones, limit: int) ->
     moves *= np.where(np.isfinite(step), step, 1.0)[:, None]
     moves[np.abs(moves) < 1e-9] = 0.0
     return moves
+
+
+def _check_feasible(decision: Array, program: Program) -> None:
+    """Refuse a recorded decision that no cost makes optimal, of which nothing can be learned."""
+    beyond = program.violation(decision)
+    size = np.abs(decision).max(initial=0.0) + (abs(program.A) @ np.abs(decision)).max(initial=0.0)
+    if beyond > TIGHT * (1 + size):
+        raise InvalidInputError(
+            f"got a decision that breaks a constraint of the linear relaxation by {beyond:.3g}, "
+            f"{decision}: expected a feasible one, as the oracle gives"
+        )
 
 
 def _walls(decision: Array, cones: NormalCones) -> Array:

@@ -38,7 +38,8 @@ class AdjacentVertexLoss(AbstractLoss):
     Raises
     ------
     InvalidInputError
-        If a parameter is out of range; in use, if a decision is no vertex of the relaxation.
+        If a parameter is out of range; in use, if a decision is no vertex of the relaxation
+        or not feasible.
     UnsupportedError
         If the oracle has no matrix form, or one whose variables are not the decision, or an
         objective with a part of its own.

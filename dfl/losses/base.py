@@ -70,7 +70,7 @@ class AbstractLoss(nn.Module, ABC):
                 "such as dfl_solvers.GridShortestPath(5, 5)"
             )
         held, self.sign = minimizing(oracle)
-        problem = type(held).__name__
+        problem = name_of_problem(held)
         if "program" in self.requires and not hasattr(held, "program"):
             raise UnsupportedError(
                 f"{name} does not go with {problem}: it needs the oracle's matrix form (a method "
@@ -261,6 +261,14 @@ class AbstractLoss(nn.Module, ABC):
             raise InvalidInputError(
                 f"{name} needs decisions, but the target holds none; pass costs or decisions"
             )
+
+
+def name_of_problem(oracle: Oracle) -> str:
+    """Return the class of an oracle under all that counts, limits, caches or scales its solves."""
+    inner: Any = oracle
+    while hasattr(inner, "solve"):
+        oracle, inner = inner, getattr(inner, "oracle", None)
+    return type(oracle).__name__
 
 
 def _imitating() -> list[str]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dfl import _bridge
 from dfl.exceptions import InvalidInputError, UnsupportedError
-from dfl.losses.base import AbstractLoss
+from dfl.losses.base import AbstractLoss, name_of_problem
 from dfl.losses.target import Target
 from dfl_solvers.oracle import Oracle
 
@@ -100,8 +100,8 @@ class LearnedLandscapeLoss(AbstractLoss):
         d = self.oracle.n_costs
         if d is None:
             raise UnsupportedError(
-                f"LearnedLandscapeLoss does not go with {type(self.oracle).__name__} of any number "
-                "of costs: it needs an oracle with a fixed one"
+                f"LearnedLandscapeLoss does not go with {name_of_problem(self.oracle)} of any "
+                "number of costs: it needs an oracle with a fixed one"
             )
         self.n_steps = n_steps
         self.memory = memory
@@ -125,7 +125,7 @@ class LearnedLandscapeLoss(AbstractLoss):
     def per_sample(self, output: Tensor, target: Target) -> Tensor:
         """Regret of each sample as the network sees it, shape (n,)."""
         costs = target.costs
-        if torch.is_grad_enabled() and output.requires_grad:
+        if torch.is_grad_enabled() and output.requires_grad and len(output):
             decisions, _ = self.solve(output, target.instance)
             worth = _bridge.evaluate(self.oracle, costs, decisions, target.instance)
             pairs = _pairs(output.detach(), target)
@@ -137,9 +137,9 @@ class LearnedLandscapeLoss(AbstractLoss):
     def _remember(self, pairs: Tensor, regrets: Tensor) -> None:
         """Write rows to the memory, over the oldest."""
         kept = min(len(pairs), self.memory)
-        places = (self.n_seen + torch.arange(kept)) % self.memory
-        self.pairs[places] = pairs[-kept:]
-        self.regrets[places] = regrets[-kept:].cpu()
+        places = (int(self.n_seen) + torch.arange(kept)) % self.memory
+        self.pairs[places] = pairs[-kept:].to(self.pairs)
+        self.regrets[places] = regrets[-kept:].to(self.regrets)
         self.n_seen += kept
 
     def _step(self, n: int) -> None:
@@ -159,7 +159,7 @@ class LearnedLandscapeLoss(AbstractLoss):
         self.weights = self.weights - _RATE * mean / (square.sqrt() + 1e-8)
 
     def _network(self, pairs: Tensor, weights: Tensor) -> Tensor:
-        values, start = pairs, 0
+        values, start = pairs.to(weights), 0
         for i, (rows, columns) in enumerate(self._sizes):
             stop = start + rows * columns
             matrix = weights[start:stop].reshape(rows, columns)

@@ -117,17 +117,16 @@ class LocallyOptimizedLoss(AbstractLoss):
         self.n_samples = n_samples
         self.sigma = sigma
         self.generator = torch.Generator().manual_seed(0)
-        self._errors: Tensor | None = None
 
     def complete(self, target: Target) -> Target:
         """Fill in what is missing, the fits included; see ``AbstractLoss.complete``."""
         target = super().complete(target)
         known = target.fitted or {}
-        if target.costs is None or self._name("scale") in known or not len(target):
+        if target.costs is None or self._name("scale") in known:
             return target
         n, d = target.costs.shape
         rows = max(1, _MOST // (self.n_samples * d))
-        parts = [self._fit(target.rows(slice(lo, lo + rows))) for lo in range(0, n, rows)]
+        parts = [self._fit(target.rows(slice(lo, lo + rows))) for lo in range(0, max(n, 1), rows)]
         fitted = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         return replace(target, fitted={**known, **fitted})
 
@@ -165,11 +164,10 @@ class LocallyOptimizedLoss(AbstractLoss):
         return {self._name(key): value.to(target.costs) for key, value in fitted.items()}
 
     def _drawn(self, d: int) -> Tensor:
-        """Errors (n_samples, d) of size one: drawn once, so that parts of a table share them."""
-        if self._errors is None or self._errors.shape[1] != d:
-            shape = self.n_samples, d
-            self._errors = torch.randn(shape, generator=self.generator, dtype=torch.float64)
-        return self._errors
+        """Errors (n_samples, d) of size one, of the seed alone: parts of a table share them."""
+        generator = torch.Generator().manual_seed(self.generator.initial_seed())
+        return torch.randn(self.n_samples, d, generator=generator, dtype=torch.float64)
 
     def _name(self, part: str) -> str:
-        return f"lodl {self.form} {part}"
+        # fits of other samples are others: a target may hold those of several losses
+        return f"lodl {self.form} {self.n_samples} {self.sigma!r} {part}"

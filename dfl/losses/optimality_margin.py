@@ -34,7 +34,8 @@ class OptimalityMarginLoss(AbstractLoss):
     Raises
     ------
     InvalidInputError
-        If the margin is not positive; in use, if a decision is no vertex of the relaxation.
+        If the margin is not positive; in use, if a decision is no vertex of the relaxation
+        or not feasible.
     UnsupportedError
         If the oracle has no matrix form, or one whose variables are not the decision, or an
         objective with a part of its own.

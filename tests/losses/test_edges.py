@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -124,10 +125,15 @@ def test_too_many_edges_and_points_that_are_no_vertices_are_refused() -> None:
     assert len(AdjacentMoves(pyramid, 4)(tip, None)) == 4
     with pytest.raises(SolverError, match="more than 3 adjacent vertices; raise max_adjacent"):
         AdjacentMoves(pyramid, 3)(tip, None)
-    inside = np.full(5, 0.5)
+    inside = np.full(5, 0.4)
     for find in (AdjacentMoves(program, 10), BasisMoves(program)):
         with pytest.raises(InvalidInputError, match="no vertex of the linear relaxation"):
             find(inside, None)
+    # no path, nor a set of two, however whole its numbers are
+    for oracle, decision in ((GridShortestPath(3, 3), np.zeros(12)), (TopK(4, 2), np.ones(4))):
+        for find in (AdjacentMoves(oracle.program(), 10), BasisMoves(oracle.program())):
+            with pytest.raises(InvalidInputError, match=r"breaks a constraint .* by [12],"):
+                find(decision, None)
     for name in ("adjacent-vertex", "optimality-margin"):
         with pytest.raises(UnsupportedError, match="decision_map"):
             make_loss(name, TravelingSalesman(4))
@@ -225,6 +231,19 @@ def test_edges_are_found_once_and_travel_with_copies(monkeypatch: pytest.MonkeyP
     # unpickled, the oracle is another one
     assert len(calls) <= 3 * distinct
     assert loss(tensor(data.C), target).item() == first.item()
+
+
+def test_edges_of_a_batch_are_never_dense_together(rng: np.random.Generator) -> None:
+    oracle = GridShortestPath(14, 14)
+    loss = make_loss("adjacent-vertex", oracle)
+    costs = tensor(rng.uniform(size=(30, oracle.n_costs)))
+    target = loss.complete(Target(costs=costs))
+    loss(costs[:1], target.rows(slice(0, 1)))  # compiles
+    tracemalloc.start()
+    loss(costs, target)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 30 * 1000 * oracle.n_costs * 8  # of the dense moves alone
 
 
 @pytest.mark.parametrize("name", ["adjacent-vertex", "optimality-margin", "imitation"])

@@ -258,3 +258,52 @@ def test_a_second_phase_keeps_what_the_first_found(seed: int) -> None:
         scores[f"{first}, then"] = both
     # it is the start that counts
     assert scores["spo+, then"] > scores["squared, then"]
+
+
+def test_a_target_holds_the_fits_of_several_losses(rng: np.random.Generator) -> None:
+    oracle = GridShortestPath(2, 3)
+    true, predicted = (tensor(draw) for draw in rng.uniform(1, 2, size=(2, 4, 7)))
+    target = Target(costs=true)
+    for parameters in ({"sigma": 1.0}, {"sigma": 0.1}, {"sigma": 0.1, "n_samples": 7}):
+        loss = make_loss("lodl", oracle, parameters)
+        target = loss.complete(target)
+        alone = loss(predicted, Target(costs=true), "none")
+        np.testing.assert_array_equal(loss(predicted, target, "none"), alone)
+
+
+def test_a_loss_object_that_was_used_before_gives_the_same_model() -> None:
+    data = make_shortest_path(40, grid=(3, 3), random_state=0)
+    loss = make_loss("lodl", data.oracle, {"n_samples": 10})
+    model = DecisionFocusedRegressor(
+        data.oracle, loss, max_iter=2, early_stopping=False, random_state=5
+    )
+    first = model.fit(data.X, data.C).coef_
+    loss.complete(Target(costs=tensor(data.C)))
+    np.testing.assert_array_equal(model.fit(data.X, data.C).coef_, first)
+
+
+@pytest.mark.parametrize("name", ["lancer", *(f"lodl {form}" for form in FORMS)])
+def test_batches_of_nothing_have_a_loss_of_nothing(name: str) -> None:
+    name, _, form = name.partition(" ")
+    loss = make_loss(name, Simplex(3), {"form": form} if form else {})
+    output = tensor(np.zeros((0, 3))).requires_grad_()
+    value = loss(output, Target(costs=tensor(np.zeros((0, 3)))), "sum")
+    value.backward()
+    assert (value.item(), output.grad.shape) == (0.0, (0, 3))
+
+
+def test_the_landscape_may_be_in_single_precision(rng: np.random.Generator) -> None:
+    true, predicted = (tensor(draw) for draw in rng.normal(size=(2, 4, 3)))
+    values = [
+        loss(predicted.clone().requires_grad_(), Target(costs=true), "none").detach()
+        for loss in (make_loss("lancer", Simplex(3)), make_loss("lancer", Simplex(3)).float())
+    ]
+    np.testing.assert_allclose(values[1], values[0], atol=1e-4)
+
+
+def test_fits_of_values_are_made_in_the_sense_of_minimization(rng: np.random.Generator) -> None:
+    true, predicted = (tensor(draw) for draw in rng.normal(size=(2, 4, 5)))
+    loss = make_loss("lodl", Maximize(TopK(5, 2)), {"n_samples": 20})
+    known = loss.complete(Target(costs=true).negated()).negated()
+    values = [loss(predicted, target, "none") for target in (known, Target(costs=true))]
+    np.testing.assert_allclose(*values, atol=1e-12)

@@ -16,6 +16,7 @@ from dfl.losses.registry import LOSSES
 from dfl_solvers import (
     Ball,
     Box,
+    Cached,
     Counting,
     FromCallable,
     Knapsack,
@@ -23,6 +24,7 @@ from dfl_solvers import (
     Maximize,
     MeanVariancePortfolio,
     MixedIntegerProgram,
+    Oracle,
     Program,
     Simplex,
     TopK,
@@ -342,3 +344,14 @@ def test_sums_that_make_no_sense_are_refused() -> None:
         WeightedSumLoss([one, make_loss("spo+", Maximize(Box(2)))], [1.0, 1.0])
     with pytest.raises(InvalidInputError, match=r"losses of one oracle.*PreferenceLoss of None"):
         WeightedSumLoss([one, make_loss("preference", None)], [1.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("name", "oracle"), [("cave", Ball(4)), ("smooth-regret", Box(4)), ("lancer", Simplex())]
+)
+def test_refusals_name_the_problem_and_not_what_is_around_it(name: str, oracle: Oracle) -> None:
+    words = f"does not go with {type(oracle).__name__}"
+    with pytest.raises(UnsupportedError, match=words):
+        make_loss(name, Counting(Cached(oracle)))
+    with pytest.raises(UnsupportedError, match=words):
+        DecisionFocusedRegressor(oracle, name).fit(np.ones((10, 2)), np.eye(10, 4))

@@ -306,6 +306,12 @@ def test_what_permutahedra_and_barriers_refuse() -> None:
             make_loss(name, TopK(3, 1), {key: 0})
     with pytest.raises(InvalidInputError, match="expected floating-point numbers of shape"):
         soft_rank(torch.zeros(3))
+    for shape in ((3,), (1, 3), (2, 4)):
+        with pytest.raises(InvalidInputError, match=r"mask of shape .*, expected \(2, 3\)"):
+            soft_rank(torch.zeros(2, 3), 1.0, np.ones(shape, dtype=bool))
+    for layer in (BarrierLayer, FrankWolfeLayer, PermutahedronLayer, QuadraticLayer):
+        with pytest.raises(InvalidInputError, match="got 4 costs per instance, expected 3"):
+            layer(TopK(3, 1))(torch.zeros(2, 4))
 
 
 @pytest.mark.parametrize("budget", ["equal", "at_most"])

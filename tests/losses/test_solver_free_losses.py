@@ -346,6 +346,12 @@ def test_cave_is_zero_where_a_tour_is_optimal_in_the_subtour_relaxation(
     assert 5 < (gap < 1e-9).sum() < 25
 
 
+def test_cave_of_the_only_tour_is_zero() -> None:
+    costs = tensor([[1.0, -2.0, 3.0]])
+    loss = make_loss("cave", TravelingSalesman(3), {"inner_ratio": 0.0})
+    assert loss(-costs, Target(costs=costs)).item() == pytest.approx(0.0, abs=1e-12)
+
+
 def test_cave_learns_tours() -> None:
     data = make_traveling_salesman(260, n_cities=8, degree=4, noise=0.5, random_state=0)
     train, test = slice(0, 160), slice(160, 260)
