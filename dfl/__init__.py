@@ -49,6 +49,7 @@ _ROOMS = (
     "montecarlo",
     "plotting",
     "risk",
+    "rl",
     "training",
 )
 

@@ -243,6 +243,7 @@ API: dict[str, dict[str, list[str]]] = {
             "LeaderboardDisplay",
             "LearningCurveDisplay",
             "DecisionDisplay",
+            "TrainingTimeDisplay",
             "TreeDisplay",
             "CalibrationDisplay",
             "CostIntervalDisplay",

@@ -9,6 +9,7 @@ from dfl.plotting.learning_curve import LearningCurveDisplay as LearningCurveDis
 from dfl.plotting.regret import RegretDisplay as RegretDisplay
 from dfl.plotting.survivors import SurvivorsDisplay as SurvivorsDisplay
 from dfl.plotting.tail import TailDisplay as TailDisplay
+from dfl.plotting.training_time import TrainingTimeDisplay as TrainingTimeDisplay
 from dfl.plotting.tree import TreeDisplay as TreeDisplay
 from dfl.plotting.uncertainty_map import UncertaintyMapDisplay as UncertaintyMapDisplay
 
@@ -22,6 +23,7 @@ __all__ = [
     "RegretDisplay",
     "SurvivorsDisplay",
     "TailDisplay",
+    "TrainingTimeDisplay",
     "TreeDisplay",
     "UncertaintyMapDisplay",
 ]

@@ -1,1 +1,7 @@
 """Policy methods on simulators that can be copied: optional rooms which nothing else imports."""
+
+from dfl_solvers._lazy import lazy
+
+_ROOMS = ("baselines", "envs", "smc")
+
+__getattr__, __dir__ = lazy(__name__, {}, _ROOMS)

@@ -1,7 +1,8 @@
 """Run the recipes and write what they showed as tables in Markdown.
 
 Run ``python experiments/benchmarks/recipes.py docs/_generated/recipes.md [RECIPE ...]``; tables of
-recipes that are not named stay. ``energy`` reads or downloads its data.
+recipes that are not named stay. ``energy`` reads or downloads its data. Pictures go to
+``docs/images``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ RECIPES = (
     "ordinal-classes",
     "ordinal-digits",
 )
+
+# whose picture of regret by training time is shown as well
+PICTURED = ("surrogates",)
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
 
 def table(summary: Path) -> list[str]:
@@ -60,6 +65,8 @@ def main(target: Path, names: list[str]) -> int:
             if code:
                 return code
             pages[name] = "\n".join([name, "", *table(out / "summary.csv")])
+            if name in PICTURED:
+                (IMAGES / f"{name}_time.png").write_bytes((out / "time.png").read_bytes())
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text("\n\n".join(f"### {pages[name]}" for name in RECIPES if name in pages) + "\n")
     return 0

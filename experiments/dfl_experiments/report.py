@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfl.metrics import Interval
-from dfl.plotting import LearningCurveDisplay, RegretDisplay
+from dfl.plotting import LearningCurveDisplay, RegretDisplay, TrainingTimeDisplay
 from dfl_experiments.cells import write_atomically
 from dfl_experiments.config import RunConfig
 from dfl_experiments.measures import MEASURES, Estimate
@@ -47,6 +47,7 @@ def write(config: RunConfig, results: Results, folder: Path) -> list[Row]:
     write_atomically(folder / "results.parquet", parquet_bytes(tidy(config, results)))
     write_atomically(folder / "summary.csv", csv_bytes(rows))
     write_atomically(folder / "summary.png", _intervals_figure(config, rows))
+    write_atomically(folder / "time.png", _time_figure(config, rows))
     curves = _curves(results)
     if curves:
         write_atomically(folder / "learning.png", _learning_figure(config, curves))
@@ -199,6 +200,24 @@ def _intervals_figure(config: RunConfig, rows: Sequence[Row]) -> bytes:
     if floors:
         handles = [panels[0][0].lines[-1]]
         figure.legend(handles, [MINIMUM], loc="outside lower center", fontsize="small")
+    return png_bytes(figure)
+
+
+def _time_figure(config: RunConfig, rows: Sequence[Row]) -> bytes:
+    """Draw the first metric against the seconds of training: a panel a problem."""
+    metric = config.metrics[0]
+    parts = list(dict.fromkeys(row.problem for row in rows))
+    figure, panels = new_figure(len(parts), 1, 8.0, 5.0)
+    for panel, part in zip(panels[:, 0], parts, strict=True):
+        trained = [row for row in rows
+                   if (row.problem, row.metric) == (part, metric) and row.seconds]  # fmt: skip
+        if trained:
+            TrainingTimeDisplay(
+                {row.method: Interval(*row.estimate) for row in trained},
+                {row.method: row.seconds for row in trained},
+                f"{MEASURES[metric].label}, %",
+            ).plot(panel)
+        panel.set_title(part, fontsize="medium")
     return png_bytes(figure)
 
 

@@ -55,7 +55,7 @@ def test_a_run_leaves_all_its_files(dfl: Callable, tmp_path: Path) -> None:
     assert record["seeds"] == [0, 1]
     assert record["versions"]["torch"]
     assert record["cells"] == {"total": 8, "reused": 0, "computed": 8, "failed": {}}
-    for picture in ("summary.png", "learning.png"):
+    for picture in ("summary.png", "time.png", "learning.png"):
         assert (folder / picture).read_bytes().startswith(b"\x89PNG")
     assert not list(folder.rglob("*.tmp"))
 
