@@ -125,7 +125,10 @@ def load_as(
 def _leaf(name: str) -> type:
     leaf = getattr(dfl.estimators, name) if name in dfl.estimators.__all__ else None
     if not isinstance(leaf, type) or not issubclass(leaf, dfl.estimators.BaseDecisionEstimator):
-        raise InvalidInputError(f"got an estimator of class {name!r}")
+        raise InvalidInputError(
+            f"got an estimator of class {name!r}, expected one of dfl.estimators; others are "
+            f"loaded by their own class: {name}.load(path)"
+        )
     return leaf
 
 

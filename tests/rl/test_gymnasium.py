@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from dfl.rl.envs import (
     repeat_rows,
     where_rows,
 )
-from dfl.rl.smc import smc_search, uniform_network
+from dfl.rl.smc import SMCPolicyOptimizer, smc_search, uniform_network
 
 gymnasium = pytest.importorskip("gymnasium")
 
@@ -211,10 +212,15 @@ def test_a_forgotten_counter_is_found_though_its_limit_is_far() -> None:
         GymnasiumModel(lambda: gymnasium.make("CartPole-v1"), save, restore)
 
 
-def test_what_needs_tensors_says_what_to_give() -> None:
-    state = GymnasiumModel(Line).reset(2, seeded())
+def test_what_needs_tensors_says_what_to_give(tmp_path: Path) -> None:
+    model = GymnasiumModel(Line)
+    state = model.reset(2, seeded())
     with pytest.raises(UnsupportedError, match="have no stack: give save and restore"):
         torch.stack([state["saved"], state["saved"]])
+    for checkpoint in (None, tmp_path / "state"):
+        learner = SMCPolicyOptimizer(n_environments=2, rollout_length=1, checkpoint=checkpoint)
+        with pytest.raises(UnsupportedError, match="have no stack: give save and restore"):
+            learner.fit(model)
 
 
 def test_what_is_no_maker_or_no_vector_environment_is_refused() -> None:

@@ -131,8 +131,10 @@ class Parabola:
 
 
 @pytest.mark.parametrize("temperature", [0.5, 2.0])
-@pytest.mark.parametrize("depth", [1, 2])
-def test_a_continuous_search_tends_to_its_limit(temperature: float, depth: int) -> None:
+@pytest.mark.parametrize(("depth", "period"), [(1, None), (2, None), (2, 1)])
+def test_a_continuous_search_tends_to_its_limit(
+    temperature: float, depth: int, period: int | None
+) -> None:
     model, k = Parabola(), 4000
     mean, raw = -0.3, 0.2
     deviation = math.log1p(math.exp(raw)) + 1e-3
@@ -149,6 +151,7 @@ def test_a_continuous_search_tends_to_its_limit(temperature: float, depth: int) 
         temperature=temperature,
         n_particles=k,
         depth=depth,
+        period=period,
         generator=seeded(1),
     )
     # a normal times the exponential of a parabola is a normal

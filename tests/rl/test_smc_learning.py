@@ -193,6 +193,19 @@ def test_the_copy_follows_slowly_and_is_not_trained() -> None:
     assert not model.target.training
 
 
+def test_what_is_learned_is_where_the_network_is() -> None:
+    model = Learner(
+        nn.Linear(4, 4, device="meta"),
+        THREE,
+        temperature=1.0,
+        divergence=0.1,
+        policy_divergence=(0.01,),
+        target_rate=0.1,
+    )
+    held = [*model.parameters(), *model.buffers()]
+    assert {values.device.type for values in held} == {"meta"}
+
+
 class Corridor:
     """Walk along numbers; each step earns the number it starts from. It ends at ``length``."""
 
@@ -239,6 +252,8 @@ def corridor_learner(**rules) -> Learner:
 def test_targets_of_whole_episodes_are_what_they_earned() -> None:
     source = rollouts(discount=0.9, trace=1.0, batch_size=40)
     model = corridor_learner(target_rate=0.0)
+    with torch.no_grad():
+        model.network.weight += 1  # targets are those of the copy
     values = model.target.weight[:, -1]
     exact = torch.zeros(6, dtype=torch.float64)
     for place in reversed(range(5)):
@@ -263,6 +278,7 @@ def test_targets_of_whole_episodes_are_what_they_earned() -> None:
     assert min(checked, cut) > 20
     assert samples.actions.shape == samples.weights.shape == (360, 4)
     assert torch.allclose(samples.weights.sum(1), torch.ones(360, dtype=torch.float64))
+    assert torch.equal(given.reference, model.target(given.observations)[0])
 
 
 def test_a_limit_of_time_keeps_the_value_of_the_last_state_of_its_own_episode() -> None:
@@ -309,6 +325,35 @@ def test_a_pass_counts_what_it_spends_and_stops_at_a_limit() -> None:
     assert {k: source.summary[k] for k in source.kinds} == budget.counts["train"]
     with pytest.raises(BudgetError, match="model_steps"):
         passed(source, model, generator)
+    # no update is made that is not paid for
+    batches = rollouts(budget=Budget({"optimizer_steps": 2})).batches(model, generator)
+    assert [len(next(batches)) for _ in range(2)] == [2, 2]
+    with pytest.raises(BudgetError, match="optimizer_steps"):
+        next(batches)
+
+
+def test_running_means_are_moved_by_updates_only() -> None:
+    class Normed(Line):
+        def __init__(self) -> None:
+            super().__init__(6, 2)
+            self.norm = nn.BatchNorm1d(6).double()
+
+        def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
+            return super().forward(self.norm(observations))
+
+    model = Learner(
+        Normed(),
+        Categorical(2),
+        temperature=1.0,
+        divergence=0.1,
+        policy_divergence=(0.01,),
+        target_rate=0.1,
+    )
+    model.train()
+    for given, _ in rollouts(n_updates=3).batches(model, seeded()):
+        model(given)
+    assert model.network.norm.num_batches_tracked == 3
+    assert torch.equal(model.target.norm.running_mean, model.network.norm.running_mean)
 
 
 def test_the_same_seed_gives_the_same_batches_and_a_state_goes_on_as_it_was() -> None:
@@ -410,3 +455,22 @@ def test_what_is_wrong_is_refused_by_name() -> None:
     for bad in (math.nan, math.inf):
         with pytest.raises(InvalidInputError, match="not finite"):
             passed(rollouts(Corridor(bad=bad)), corridor_learner(), seeded())
+
+
+@pytest.mark.parametrize(
+    ("place", "change", "message"),
+    [
+        (1, lambda rewards: rewards[:, None], r"rewards of shape \(24, 1\).*expected \(24,\)"),
+        (2, lambda over: over[:, None], r"terminated of shape \(24, 1\)"),
+        (3, lambda over: over.long(), r"truncated .* torch.int64 .* torch.bool"),
+    ],
+)
+def test_a_model_that_returns_other_shapes_is_refused(place: int, change, message: str) -> None:
+    class Odd(Corridor):
+        def step(self, state, actions, generator):  # type: ignore[no-untyped-def]
+            found = list(super().step(state, actions, generator))
+            found[place] = change(found[place])
+            return tuple(found)
+
+    with pytest.raises(InvalidInputError, match=f"Odd: step returned {message}"):
+        passed(rollouts(Odd()), corridor_learner(), seeded())

@@ -137,6 +137,60 @@ def test_continuous_actions_are_learned() -> None:
     assert -1 < actions[1].item() < -0.5
 
 
+def test_a_policy_is_not_judged_in_the_states_it_began_with() -> None:
+    first: list[Tensor] = []
+
+    class Noted(Point):
+        def reset(self, n: int, generator: torch.Generator) -> Mapping[str, Tensor]:
+            state = super().reset(n, generator)
+            if n == 32:
+                first.append(state["place"])
+            return state
+
+    policy = quick(network(1, 2), max_iter=1, rollout_length=2).fit(Noted())
+    policy.score(n_episodes=32)
+    policy.score(n_episodes=32)
+    began, judged, again = first
+    assert not torch.isin(judged, began).any()
+    assert torch.equal(judged, again)
+
+
+class LateRewards:
+    """Three steps, each of which earns one, but nothing at all until it is switched on."""
+
+    n_actions = 2
+    action_dim = None
+
+    def __init__(self) -> None:
+        self._worth = 0.0
+
+    def reset(self, n: int, generator: torch.Generator) -> Mapping[str, Tensor]:
+        return {"step": torch.zeros(n, dtype=torch.int64)}
+
+    def observe(self, state: Mapping[str, Tensor]) -> Tensor:
+        return torch.nn.functional.one_hot(state["step"], 4).float()
+
+    def step(
+        self, state: Mapping[str, Tensor], actions: Tensor, generator: torch.Generator
+    ) -> tuple[Mapping[str, Tensor], Tensor, Tensor, Tensor]:
+        step = (state["step"] + 1).clamp(max=3)
+        over = step == 3
+        return {"step": step}, torch.full((len(step),), self._worth), over, torch.zeros_like(over)
+
+
+def test_a_critic_that_saw_nothing_for_long_learns_of_later_rewards() -> None:
+    model = LateRewards()
+
+    def switch(entry: dict[str, float]) -> None:
+        model._worth = float(entry["epoch"] >= 15)
+
+    policy = quick(network(4, 2), max_iter=35, temperature=1.0, depth=1, discount=1.0)
+    policy.fit(model, callbacks=[switch])
+    with torch.no_grad():
+        _, values = policy.network_(torch.eye(4)[:3])
+    assert values.tolist() == pytest.approx([3, 2, 1], abs=0.3)
+
+
 def test_more_particles_swing_a_pendulum_up_better() -> None:
     model = Pendulum(max_steps=60)
     returns = [
@@ -223,10 +277,32 @@ def test_a_killed_fit_goes_on_to_the_same_weights(tmp_path: Path) -> None:
         ({"depth": 2}, RubiksCube(2, (1, 2))),
         ({"random_state": 1}, RubiksCube(2, (1, 2))),
         ({}, RubiksCube(2, 3)),
+        ({}, RubiksCube(2, (1, 2), max_steps=3)),
         ({"network": network(144, 9, hidden=32)}, RubiksCube(2, (1, 2))),
     ):
         with pytest.raises(TrainingError, match="another training run"):
             SMCPolicyOptimizer(**{**rules, **changed}, checkpoint=path).fit(model)
+
+
+class Wind(Point):
+    """Points that are blown aside, which no public number tells."""
+
+    def __init__(self, wind: float) -> None:
+        self._wind = wind
+
+    def step(
+        self, state: Mapping[str, Tensor], actions: Tensor, generator: torch.Generator
+    ) -> tuple[Mapping[str, Tensor], Tensor, Tensor, Tensor]:
+        return super().step({"place": state["place"] + self._wind}, actions, generator)
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    rules = {"max_iter": 1, "checkpoint": tmp_path / "state"}
+    first = quick(network(1, 2), **rules).fit(Wind(0.1))
+    again = quick(network(1, 2), **rules).fit(Wind(0.1))
+    assert all(map(torch.equal, weights_of(first), weights_of(again)))
+    with pytest.raises(TrainingError, match="another training run"):
+        quick(network(1, 2), **rules).fit(Wind(0.2))
 
 
 def test_what_was_saved_decides_the_same(tmp_path: Path) -> None:
@@ -248,6 +324,9 @@ def test_what_was_saved_decides_the_same(tmp_path: Path) -> None:
         assert (found == policy.decide(shown, False).numpy()).all()
         with pytest.raises(InvalidInputError, match=r"load\(path, model="):
             without.decide(state)
+        without.save(tmp_path / "second")  # there is no simulator to leave out
+        second = SMCPolicyOptimizer.load(tmp_path / "second", module, model=cube)
+        assert torch.equal(second.decide(state), policy.decide(state))
     with pytest.raises(InvalidInputError, match="a module of your own"):
         SMCPolicyOptimizer.load(tmp_path / "policy")
     with pytest.raises(InvalidInputError, match="another architecture"):
@@ -282,6 +361,8 @@ def test_what_is_wrong_is_refused_by_name() -> None:
         ({"target_rate": 0.0}, "target_rate=0.0"),
         ({"policy_divergence": 0.0}, "policy_divergence=0.0"),
         ({"policy_divergence": (0.1, 0.1, 0.1)}, "policy_divergence="),
+        ({"policy_divergence": (0.1, 0.1)}, "for continuous actions only"),
+        ({"policy_divergence": [0.1, -0.1]}, "policy_divergence="),
         ({"depth": 0}, "depth=0"),
         ({"n_environments": 0}, "n_environments=0"),
         ({"max_episode_steps": 0}, "max_episode_steps=0"),
@@ -290,10 +371,14 @@ def test_what_is_wrong_is_refused_by_name() -> None:
         ({"random_state": "x"}, "random_state"),
         ({"module": "cnn"}, "network='cnn'"),
         ({"module": WrongShapes()}, r"expected \(32, 2\)"),
+        ({"module": nn.Linear(4, 3).double()}, "returned a Tensor, expected two"),
+        ({"module": WrongShapes().requires_grad_(False)}, "without parameters"),
     ]
     for rules, message in wrong:
         with pytest.raises(InvalidInputError, match=message):
             quick(**{"max_iter": 1, **rules}).fit(model)
+    with pytest.raises(InvalidInputError, match="ndarray has neither n_actions nor action_dim"):
+        quick().fit(np.zeros((3, 2)))
     policy = quick(max_iter=1, rollout_length=2).fit(model)
     seen = model.observe(model.reset(3, seeded()))
     with pytest.raises(InvalidInputError, match="search=False"):
@@ -302,3 +387,5 @@ def test_what_is_wrong_is_refused_by_name() -> None:
         policy.decide(seen[:, :3], search=False)
     with pytest.raises(InvalidInputError, match="n_episodes=0"):
         policy.score(n_episodes=0)
+    with pytest.raises(InvalidInputError, match=r"n_actions=9 .* expected 2 and None"):
+        policy.score(RubiksCube(2))

@@ -222,6 +222,23 @@ def random_actions(model: BatchedModel, n: int, generator: torch.Generator) -> T
     return 2 * torch.rand(shape, generator=generator, device=device) - 1
 
 
+def acted(
+    model: BatchedModel, state: State, actions: Tensor, generator: torch.Generator
+) -> tuple[State, Tensor, Tensor, Tensor]:
+    """Return what a step returns; refuse rewards and ends that are not one for each state."""
+    after, rewards, terminated, truncated = model.step(state, actions, generator)
+    n = len(actions)
+    for name, found in (("rewards", rewards), ("terminated", terminated), ("truncated", truncated)):
+        wants = found.dtype if name == "rewards" else torch.bool
+        if found.shape != (n,) or found.dtype != wants:
+            raise InvalidInputError(
+                f"{type(model).__name__}: step returned {name} of shape {tuple(found.shape)} and "
+                f"{found.dtype} for {n} states, expected ({n},)"
+                + ("" if name == "rewards" else " and torch.bool")
+            )
+    return after, rewards, terminated, truncated
+
+
 def checked_limit(max_steps: int | None, owner: str) -> int | None:
     """Return a limit of steps; refuse one that leaves none."""
     if max_steps is not None and max_steps < 1:

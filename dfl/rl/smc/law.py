@@ -71,9 +71,10 @@ def law_of(model: BatchedModel) -> ActionLaw:
     InvalidInputError
         If the model does not say what its actions are.
     """
-    if model.n_actions is None and model.action_dim is None:
+    if getattr(model, "n_actions", None) is None and getattr(model, "action_dim", None) is None:
         raise InvalidInputError(
-            f"{type(model).__name__} has neither n_actions nor action_dim, expected one of them"
+            f"{type(model).__name__} has neither n_actions nor action_dim, expected a "
+            "simulator with one of them"
         )
     return make_law(model.n_actions, model.action_dim)
 

@@ -17,6 +17,8 @@ from dfl.rl.smc.law import ActionLaw
 _LEAST = -18.0
 # the share of the size of returns that still counts as a difference where they hardly differ
 _FLAT = 1e-2
+# and the share of the first temperature
+_STILL = 0.1
 
 
 @final
@@ -78,11 +80,12 @@ class Learner(nn.Module):
         + \eta \Bigl(\epsilon + \log \frac1k \sum_k e^{A_k / \eta}\Bigr)
         + \frac{(V - R)^2}{2 \sigma^2},
 
-    where bars stop gradients and :math:`\sigma` is the standard deviation of R in the batch, so
-    that nothing depends on the units of rewards but the first temperature. The prices :math:`\eta`
-    and :math:`\alpha_j` are exponentials of parameters: a step changes them by a share of their
-    size. The scale of the critic and these exponentials are choices of this library; the rest is
-    reconstructed from the paper and from what is known of published code.
+    where bars stop gradients and :math:`\sigma` is the standard deviation of R in the batch, but
+    never below a tenth of the first temperature, so that nothing depends on the units of rewards
+    but that temperature. The prices :math:`\eta` and :math:`\alpha_j` are exponentials of
+    parameters: a step changes them by a share of their size. The scale of the critic and these
+    exponentials are choices of this library; the rest is reconstructed from the paper and from what
+    is known of published code.
 
     References
     ----------
@@ -107,10 +110,13 @@ class Learner(nn.Module):
         self.law = law
         self.divergence = divergence
         self.target_rate = target_rate
-        dtype = next(network.parameters()).dtype
-        self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature), dtype=dtype))
-        self.log_multipliers = nn.Parameter(torch.zeros(len(policy_divergence), dtype=dtype))
-        self.register_buffer("budgets", torch.tensor(policy_divergence, dtype=dtype))
+        # where nothing is earned yet, returns are all the same; without a floor, slopes would be so
+        # large that the optimizer, which remembers them, takes no steps for long after
+        self._least_variance = (_STILL * temperature) ** 2
+        budgets = next(network.parameters()).new_tensor(policy_divergence)
+        self.log_temperature = nn.Parameter(budgets.new_tensor(math.log(temperature)))
+        self.log_multipliers = nn.Parameter(torch.zeros_like(budgets))
+        self.register_buffer("budgets", budgets)
 
     @property
     def temperature(self) -> float:
@@ -124,7 +130,7 @@ class Learner(nn.Module):
         multipliers = self.log_multipliers.exp()
         held = (multipliers.detach() * apart + multipliers * (self.budgets - apart.detach())).sum(1)
         terms = held + self._temperature_dual(steps.advantages)
-        terms = terms + _squared_error(values, steps.returns)
+        terms = terms + self._squared_error(values, steps.returns)
         return torch.cat([parameters, steps.reference, terms[:, None]], 1)
 
     def loss(self) -> WeightedLikelihoodLoss:
@@ -158,7 +164,6 @@ class Learner(nn.Module):
         mean = torch.logsumexp(advantages / temperature, 1) - math.log(advantages.shape[1])
         return temperature * (self.divergence + mean)
 
-
-def _squared_error(values: Tensor, returns: Tensor) -> Tensor:
-    spread = returns.var(correction=0) + (_FLAT**2) * (returns**2).mean()
-    return 0.5 * (values - returns) ** 2 / spread.clamp(min=torch.finfo(returns.dtype).tiny)
+    def _squared_error(self, values: Tensor, returns: Tensor) -> Tensor:
+        spread = returns.var(correction=0) + (_FLAT**2) * (returns**2).mean()
+        return 0.5 * (values - returns) ** 2 / spread.clamp(min=self._least_variance)

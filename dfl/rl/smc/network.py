@@ -113,8 +113,13 @@ def evaluate(
 ) -> tuple[Tensor, Tensor]:
     """Return parameters (n, p) and values (n,) of n states."""
     observations = model.observe(state)
-    parameters, value = network(observations)
-    n = len(observations)
+    found, n = network(observations), len(observations)
+    if not isinstance(found, (tuple, list)) or len(found) != 2:
+        raise InvalidInputError(
+            f"the network returned a {type(found).__name__}, expected two tensors: how to act of "
+            f"shape ({n}, {law.size}) and values of shape ({n},)"
+        )
+    parameters, value = found
     if parameters.shape != (n, law.size) or value.shape != (n,):
         raise InvalidInputError(
             f"the network returned how to act of shape {tuple(parameters.shape)} and values of "

@@ -19,7 +19,7 @@ from dfl.estimators._randomness import generator_of, private_randomness
 from dfl.estimators.base import BaseDecisionEstimator
 from dfl.estimators.files import load_as
 from dfl.exceptions import InvalidInputError
-from dfl.rl.envs.model import BatchedModel, State
+from dfl.rl.envs.model import BatchedModel, State, random_actions
 from dfl.rl.envs.play import play
 from dfl.rl.smc.law import ActionLaw, law_of, make_law
 from dfl.rl.smc.learner import Learner
@@ -31,6 +31,8 @@ from dfl.training.train import Callback
 
 # what does not change what is learned
 _UNTOLD = ("network", "checkpoint", "verbose", "random_state")
+# what tells a model from another of its class
+_NUMBERS = (bool, int, float, str, tuple, type(None))
 
 
 @final
@@ -265,8 +267,8 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
         search : bool, default=True
             Look ahead, and draw from what was found. Else take the likeliest action of the network.
         random_state : int, Generator, RandomState or None
-            Seeds the search. Default: the seed of ``fit``, so that the same states get the same
-            actions.
+            Seeds the search. Default: one that follows from that of ``fit``, so that the same
+            states get the same actions.
 
         Returns
         -------
@@ -314,7 +316,8 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
         search : bool, default=True
             Judge the network with search, or alone.
         random_state : int, Generator, RandomState or None
-            Seeds the first states and the searches. Default: the seed of ``fit``.
+            Seeds the first states and the searches. Default: one that follows from that of ``fit``,
+            which began in other states.
 
         Returns
         -------
@@ -323,7 +326,7 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
         Raises
         ------
         InvalidInputError
-            If there is no model or no episode.
+            If there is no model or no episode, or the model has other actions.
         """
         check_is_fitted(self)
         return float(
@@ -371,11 +374,14 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
 
         def leaf_of(name: str) -> Any:
             if name != cls.__name__:
-                raise InvalidInputError(f"got an estimator of class {name!r}")
+                raise InvalidInputError(
+                    f"got an estimator of class {name!r}, expected {cls.__name__!r}"
+                )
             return cls
 
         estimator: Self = load_as(path, leaf_of, predictor)
-        del estimator.model_
+        if hasattr(estimator, "model_"):  # a description of it, unless it was loaded without one
+            del estimator.model_
         if model is not None:
             estimator.model_ = model
         return estimator
@@ -402,6 +408,11 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
     def _start(self, first: Tensor, law: ActionLaw, seed: int) -> nn.Module:
         """Return the network before training."""
         if isinstance(self.network, nn.Module):
+            if not any(p.requires_grad for p in self.network.parameters()):
+                raise InvalidInputError(
+                    f"SMCPolicyOptimizer: got a network of type {type(self.network).__name__} "
+                    "without parameters that require a gradient, expected some to be trained"
+                )
             return copy.deepcopy(self.network)
         if self.network != "mlp":
             raise InvalidInputError(
@@ -433,6 +444,12 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
                 "SMCPolicyOptimizer: there is no simulator to search in; give one to load: "
                 "load(path, model=...)"
             )
+        if (found.n_actions, found.action_dim) != (self.n_actions_, self.action_dim_):
+            raise InvalidInputError(
+                f"SMCPolicyOptimizer: got a {type(found).__name__} with n_actions="
+                f"{found.n_actions} and action_dim={found.action_dim}, expected "
+                f"{self.n_actions_} and {self.action_dim_}, as in fit"
+            )
         return found
 
     def _act(self, search: bool, model: BatchedModel | None = None) -> Any:
@@ -459,17 +476,24 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
         return law.action(law.best(parameters))
 
     def _generator(self, random_state: Any) -> torch.Generator:
-        if random_state is None:
-            return _seeded(self._seed)
+        if random_state is None:  # not what was drawn in fit: nobody is judged where he learned
+            return _seeded(self._seed + 1)
         return _seeded(int(generator_of(random_state).integers(2**62)))
 
     def _fingerprint(self, model: BatchedModel, network: nn.Module, seed: int) -> str:
         told = {k: v for k, v in self.get_params(deep=False).items() if k not in _UNTOLD}
         text = repr((seed, type(model).__name__, told, str(network)))
-        # what a model draws tells its parameters
-        state = model.reset(64, _seeded(seed))
-        arrays = [*state.values(), model.observe(state), *network.state_dict().values()]
-        return digest(text, arrays)
+        # a model is told by its public numbers, and by what it draws and does
+        named = {k: v for k, v in getattr(model, "__dict__", {}).items() if not k.startswith("_")}
+        numbers = {k: v for k, v in named.items() if isinstance(v, _NUMBERS)}
+        tables = [v for v in named.values() if isinstance(v, (Tensor, np.ndarray))]
+        generator = _seeded(seed)
+        state = model.reset(64, generator)
+        after, *earned = model.step(state, random_actions(model, 64, generator), generator)
+        shown = [model.observe(state), model.observe(after), *earned]
+        drawn = [v for v in state.values() if isinstance(v, Tensor)]
+        arrays = [*drawn, *shown, *tables, *network.state_dict().values()]
+        return digest(text + repr(numbers), arrays)
 
 
 def _seeded(seed: int) -> torch.Generator:
@@ -481,11 +505,11 @@ def _budgets(asked: float | tuple[float, float] | None, law: ActionLaw) -> tuple
     parts = law.budgets
     if asked is None:
         return parts
-    pair = asked if isinstance(asked, tuple) else (asked, asked)
-    half = len(parts) // 2
-    if len(pair) != 2 or not all(0 < each < math.inf for each in pair):
+    kinds = min(len(parts), 2)
+    each = tuple(asked) if isinstance(asked, (tuple, list)) else (asked,) * kinds
+    if len(each) != kinds or not all(0 < budget < math.inf for budget in each):
         raise InvalidInputError(
-            f"SMCPolicyOptimizer: got policy_divergence={asked}, expected a positive number, or "
-            "one for the means and one for the deviations of continuous actions"
+            f"SMCPolicyOptimizer: got policy_divergence={asked}, expected a positive number, or, "
+            "for continuous actions only, one for the means and one for the deviations"
         )
-    return (pair[0],) * (len(parts) - half) + (pair[1],) * half
+    return tuple(budget for budget in each for _ in range(len(parts) // kinds))

@@ -50,7 +50,9 @@ def multinomial(weights: Tensor, generator: torch.Generator) -> Tensor:
     >>> multinomial(torch.tensor([[0.0, 1.0, 0.0]]), torch.Generator().manual_seed(0))
     tensor([[1, 1, 1]])
     """
-    return torch.multinomial(weights, weights.shape[1], replacement=True, generator=generator)
+    n_drawn, chances = weights.shape[1], weights.to(generator.device)
+    drawn = torch.multinomial(chances, n_drawn, replacement=True, generator=generator)
+    return drawn.to(weights.device)
 
 
 def systematic(weights: Tensor, generator: torch.Generator) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dfl.exceptions import InvalidInputError
 from dfl.montecarlo import Budget, WeightedSamples
-from dfl.rl.envs.model import BatchedModel, State, begin_anew
+from dfl.rl.envs.model import BatchedModel, State, acted, begin_anew
 from dfl.rl.smc.advantages import generalized_advantages
 from dfl.rl.smc.learner import Learner, Steps
 from dfl.rl.smc.replay import Replay
@@ -55,8 +55,8 @@ class SMCRollouts:
     summary : dict of str to float
         Of the last pass: ``episodes`` that ended and, if any did, their mean ``return``, the
         ``temperature``, the ``divergence`` of the weights of the searches from equal ones, that of
-        the policy from its slow copy after the last batch (``policy_divergence``), and what was
-        spent so far.
+        the policy from its slow copy after the last batch, all parts added up
+        (``policy_divergence``), and what was spent so far.
 
     Raises
     ------
@@ -130,10 +130,11 @@ class SMCRollouts:
         self._replay.add(self._collect(model, generator))
         model.train()
         for _ in range(self.n_updates):
+            self.budget.charge("optimizer_steps", 1)
             steps, samples = self._batch(model, generator)
             yield steps, samples
-            self.budget.charge("optimizer_steps", 1)
             model.follow()
+        model.eval()  # what is looked at only moves no running mean
         self._summarize(model, steps)
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -153,8 +154,11 @@ class SMCRollouts:
         def part(prefix: str) -> dict[str, Tensor]:
             return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
-        self._replay.load_state_dict(part("replay."))
-        self._state = part("state.") or None
+        # files are read to the CPU, and the model may be elsewhere
+        first = self.model.reset(1, torch.Generator())
+        device = next(iter(first.values())).device
+        self._replay.load_state_dict({k: v.to(device) for k, v in part("replay.").items()})
+        self._state = {k: v.to(device) for k, v in part("state.").items()} or None
         self._lengths, self._returns = state["lengths"], state["returns"]
         for kind, spent in zip(self.kinds, state["spent"].tolist(), strict=True):
             self.budget.charge(kind, spent)
@@ -178,8 +182,14 @@ class SMCRollouts:
                 budget=self.budget,
             )
             self.budget.charge("env_steps", n)
-            after, rewards, terminated, truncated = self.model.step(state, found.actions, generator)
-            rewards = self._checked(rewards)
+            after, rewards, terminated, truncated = acted(
+                self.model, state, found.actions, generator
+            )
+            if not rewards.isfinite().all():
+                raise InvalidInputError(
+                    f"{type(self.model).__name__}: got rewards that are not finite, first in "
+                    f"environment {int((~rewards.isfinite()).nonzero()[0])}"
+                )
             self._lengths = self._lengths + 1
             if self.max_episode_steps is not None:
                 late = self._lengths.to(terminated.device) >= self.max_episode_steps
@@ -236,15 +246,6 @@ class SMCRollouts:
         apart = learner.law.divergences(steps.reference, parameters).mean(0).sum()
         self.summary["policy_divergence"] = float(apart)
         self.summary |= {kind: float(self.budget.spent(kind)) for kind in self.kinds}
-
-    def _checked(self, rewards: Tensor) -> Tensor:
-        if rewards.shape != (self.n_environments,) or not rewards.isfinite().all():
-            raise InvalidInputError(
-                f"{type(self.model).__name__}: got rewards of shape {tuple(rewards.shape)}, "
-                f"{int((~rewards.isfinite()).sum())} of them not finite, expected "
-                f"({self.n_environments},) finite numbers"
-            )
-        return rewards
 
 
 def _step(

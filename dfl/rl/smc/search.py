@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dfl.exceptions import InvalidInputError
 from dfl.montecarlo import Budget, WeightedSamples, softmax
-from dfl.rl.envs.model import BatchedModel, State, gather_rows, repeat_rows, where_rows
+from dfl.rl.envs.model import BatchedModel, State, acted, gather_rows, repeat_rows, where_rows
 from dfl.rl.smc.law import law_of
 from dfl.rl.smc.network import Network, drawn, evaluate
 from dfl.rl.smc.resampling import effective_sample_size, multinomial
@@ -113,8 +113,9 @@ def smc_search(
     Raises
     ------
     InvalidInputError
-        If a number is out of range, ``period`` and ``least_effective`` are both given, the network
-        or ``resample`` return other shapes, or rewards, values or logits are not numbers.
+        If a number is out of range, ``period`` and ``least_effective`` are both given, the model,
+        the network or ``resample`` return other shapes, or rewards, values or logits are not
+        numbers.
     BudgetError
         If the next step would exceed the limit.
 
@@ -164,7 +165,7 @@ def smc_search(
     for i in range(depth):
         if budget is not None:
             budget.charge("model_steps", n * k)
-        moved = model.step(particles, law.action(actions), generator)
+        moved = acted(model, particles, law.action(actions), generator)
         after, rewards, terminated, truncated = moved
         parameters, worth = evaluate(network, law, model, after)
         worth = worth.masked_fill(terminated, 0.0)
@@ -202,7 +203,8 @@ def smc_search(
             parameters = torch.where(alive[:, None], parameters, 0.0)
             actions = drawn(law, parameters, 1, k, generator).squeeze(1)
 
-    chosen = torch.multinomial(weights, 1, generator=generator).squeeze(1)
+    chances = weights.to(generator.device)
+    chosen = torch.multinomial(chances, 1, generator=generator).squeeze(1).to(weights.device)
     return SearchResult(
         law.action(roots[base[:, 0] // k, chosen]),
         WeightedSamples(roots, weights),
