@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast, final
+from typing import Any, cast, final
 
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
@@ -18,25 +18,15 @@ from dfl import metrics
 from dfl.estimators._candidates import Candidate
 from dfl.estimators._folds import Fold
 from dfl.estimators._table import Table
-from dfl.estimators._verdict import Judged, difference, mean_regret
+from dfl.estimators._verdict import Judged, Trial, difference, mean_regret
 from dfl.exceptions import DFLError
 from dfl_solvers.oracle import Array, Oracle
-from dfl_solvers.wrappers import Counting, Counts
+from dfl_solvers.wrappers import Counting
 
 # so many stay in the race in any case
 _FEWEST = 4
 # nobody drops out before being judged on so many instances
 _ENOUGH = 100
-
-
-class Trial(NamedTuple):
-    """One candidate, learned on one part of the instances and judged on another."""
-
-    regret: Array
-    predicted: Array
-    seconds: float
-    budget: Counts
-    model: Any
 
 
 @final

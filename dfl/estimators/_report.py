@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dfl.estimators._race import Race, Runner, Trial
+from dfl.estimators._race import Race, Runner
 from dfl.estimators._stacking import Stack
-from dfl.estimators._verdict import compare_kinds, difference, estimate, mean_regret
+from dfl.estimators._verdict import Trial, compare_kinds, difference, estimate, mean_regret
 from dfl.estimators.leaderboard import LeaderboardRow, Verdict
 
 AVERAGE = "average"

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from dfl import metrics
-from dfl.estimators._race import Race, Runner, Trial
+from dfl.estimators._race import Race, Runner
+from dfl.estimators._verdict import Trial
 from dfl_solvers.oracle import Array, Oracle, minimizing
 from dfl_solvers.wrappers import Counting, Counts
 

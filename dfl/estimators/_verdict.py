@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dfl.estimators._folds import Fold
 from dfl.estimators._table import Table
 from dfl_solvers.oracle import Array
+from dfl_solvers.wrappers import Counts
 
-if TYPE_CHECKING:
-    from dfl.estimators._race import Trial
+
+class Trial(NamedTuple):
+    """One candidate, learned on one part of the instances and judged on another."""
+
+    regret: Array
+    predicted: Array
+    seconds: float
+    budget: Counts
+    model: Any
 
 
 class Judged(NamedTuple):
