@@ -16,7 +16,7 @@ class TrainingTimeDisplay:
     """Regret against seconds of training: a dot a method, and the front that nothing beats.
 
     Use it to see what a dearer method gains. A method is on the front if every other one that takes
-    as little time has more regret.
+    as little time has more regret; only these show their intervals, since many would hide the dots.
 
     Parameters
     ----------
@@ -90,7 +90,8 @@ class TrainingTimeDisplay:
         ax = axes(ax, 8.0, 5.0)
         for name, interval in self.intervals.items():
             mean, low, high = (100 * x for x in (interval.mean, interval.low, interval.high))
-            on_front, known = name in self.front, math.isfinite(low) and math.isfinite(high)
+            on_front = name in self.front
+            known = on_front and math.isfinite(low) and math.isfinite(high)
             ax.errorbar(
                 self.seconds[name],
                 mean,
@@ -98,14 +99,16 @@ class TrainingTimeDisplay:
                 fmt="o",
                 color=color(0) if on_front else "gray",
                 markerfacecolor=color(0) if on_front else "white",
-                elinewidth=0.5,
+                capsize=3,
+                markersize=5,
             )
             ax.annotate(
                 name,
                 (self.seconds[name], mean),
-                xytext=(4, 3),
+                xytext=(4, 2),
                 textcoords="offset points",
                 fontsize="x-small",
+                color="black" if on_front else "dimgray",
             )
         ax.plot(
             [self.seconds[name] for name in self.front],

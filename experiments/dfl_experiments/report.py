@@ -207,7 +207,7 @@ def _time_figure(config: RunConfig, rows: Sequence[Row]) -> bytes:
     """Draw the first metric against the seconds of training: a panel a problem."""
     metric = config.metrics[0]
     parts = list(dict.fromkeys(row.problem for row in rows))
-    figure, panels = new_figure(len(parts), 1, 8.0, 5.0)
+    figure, panels = new_figure(len(parts), 1, 10.0, 6.5)
     for panel, part in zip(panels[:, 0], parts, strict=True):
         trained = [row for row in rows
                    if (row.problem, row.metric) == (part, metric) and row.seconds]  # fmt: skip
@@ -237,7 +237,7 @@ def _curves(results: Results) -> Curves:
 
 def _learning_figure(config: RunConfig, curves: Curves) -> bytes:
     names = [method.name for method in config.methods]
-    figure, panels = new_figure(1, len(curves), 5.0, 3.2)
+    figure, panels = new_figure(1, len(curves), 5.0, max(3.2, 0.22 * len(names)))
     for panel, (part, methods) in zip(panels[0], curves.items(), strict=True):
         # a method without curves keeps its place, and so the others their colors
         LearningCurveDisplay(

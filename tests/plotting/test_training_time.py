@@ -35,7 +35,7 @@ def test_the_front_is_what_nothing_beats_in_both() -> None:
     assert ax.get_xscale() == "log"
     filled = [bar.lines[0].get_markerfacecolor() != "white" for bar in ax.containers]
     assert filled == [True, True, False, False]
-    assert [bar.has_yerr for bar in ax.containers] == [True, False, True, True]
+    assert [bar.has_yerr for bar in ax.containers] == [True, False, False, False]
     assert [text.get_text() for text in ax.texts] == list(INTERVALS)
 
 
