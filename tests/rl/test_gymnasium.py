@@ -389,7 +389,7 @@ class Boxes(Line):
         self.took = [0.0, 0.0]
         return super().reset(seed=seed)
 
-    def step(self, action: np.ndarray) -> tuple[dict, float, bool, bool, dict]:  # type: ignore
+    def step(self, action: np.ndarray) -> tuple[dict, float, bool, bool, dict]:  # type: ignore[override]
         assert self.action_space.contains(action)
         self.took = action.tolist()
         return self.shown(), 0.0, False, False, {}
