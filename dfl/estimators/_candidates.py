@@ -18,6 +18,8 @@ from dfl.estimators.two_stage_ridge_cv import TwoStageRidgeCV
 from dfl.exceptions import InvalidInputError
 from dfl_solvers.oracle import Oracle
 
+# what the average of candidates is called
+AVERAGE = "average"
 # what fits errors of the costs, whatever they do to decisions
 _TWO_STAGE = ("squared", "absolute", "huber")
 # an exact fit takes time with the cube of the number of coefficients, and with the rows
@@ -171,6 +173,10 @@ def as_candidates(candidates: Sequence[Any]) -> list[Candidate]:
     InvalidInputError
         If one is no pair, no estimator of costs, or a name is taken.
     """
+    if not isinstance(candidates, Sequence):
+        raise InvalidInputError(
+            f"got candidates={candidates!r}, expected a list of pairs (name, estimator)"
+        )
     found = []
     for pair in candidates:
         if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], str):
@@ -189,6 +195,10 @@ def as_candidates(candidates: Sequence[Any]) -> list[Candidate]:
         found.append(Candidate(name, estimator))
     names = [candidate.name for candidate in found]
     for name in names:
+        if name == AVERAGE:
+            raise InvalidInputError(
+                f"got a candidate {name!r}, expected another name: so the average of all is called"
+            )
         if names.count(name) > 1:
             raise InvalidInputError(f"the candidate {name!r} is there twice, expected one a name")
     if not found:

@@ -109,6 +109,8 @@ class Race:
         self.clock = clock
         self.judged = Judged.of(table, folds, optimal)
         self.optimal = optimal
+        # so many folds, from the first, have had a say in who dropped out
+        self.n_dropping = 0
         self._n_jobs = n_jobs
         self._verbose = verbose
 
@@ -116,7 +118,7 @@ class Race:
     def eliminating(self) -> list[int]:
         """The folds after which runners drop out: among the first half, three at most.
 
-        The others decide between those that are left, and no one was dropped by them.
+        Those after them decide between the runners that are left, and no one was dropped by them.
         """
         judged = np.cumsum([len(held) for _, held in self.folds])
         early = range(min(3, len(self.folds) // 2))
@@ -148,6 +150,7 @@ class Race:
                 alive, count = there, k + 1
                 if k in dropping:
                     alive = self._fitter_half(alive, count)
+                    self.n_dropping = count if len(alive) < len(there) else self.n_dropping
                 for runner in runners:
                     if runner not in alive:
                         runner.forget()
@@ -223,10 +226,9 @@ class Race:
 def learn(candidate: Candidate, estimator: Any, table: Table, rows: Array) -> None:
     """Fit what a candidate has made on some instances."""
     costs = cast(Array, table.costs(rows))
-    own = table.instance
-    if own is not None:
-        # long data make their own mask
-        own = {k: np.asarray(v)[rows] for k, v in own.items() if not (table.long and k == "mask")}
+    own = table.instance_of(rows)
+    if own is not None and table.long:
+        own = {k: v for k, v in own.items() if k != "mask"}  # long data make their own
     given = {"groups": group_labels(table, rows), "instance": own or None}
     prefix = (
         "" if candidate.estimator is candidate.model else f"{candidate.estimator.steps[-1][0]}__"
@@ -278,9 +280,12 @@ def _tried(
             learn(candidate, estimator, table, train)
             seconds, budget = time.perf_counter() - start, counting.counts
             predicted = wide(table, held, estimator.predict(table.features(held)))
-            own = {name: np.asarray(v)[held] for name, v in (table.instance or {}).items()} or None
             regret = metrics.regret(
-                oracle, predicted, table.truth[held], instance=own, optimal=optimal
+                oracle,
+                predicted,
+                table.truth[held],
+                instance=table.instance_of(held),
+                optimal=optimal,
             )
     except (DFLError, ValueError, RuntimeError) as error:
         return k, f"{type(error).__name__}: {error}"

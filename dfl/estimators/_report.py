@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dfl.estimators._candidates import AVERAGE
 from dfl.estimators._race import Race, Runner
 from dfl.estimators._stacking import Stack
 from dfl.estimators._verdict import Trial, compare_kinds, difference, estimate, mean_regret
 from dfl.estimators.leaderboard import LeaderboardRow, Verdict
-
-AVERAGE = "average"
 
 
 def leaderboard(
@@ -54,7 +53,7 @@ def leaderboard(
 
 
 def verdict(race: Race, last: Sequence[Runner], count: int) -> Verdict | None:
-    """Compare the best of either kind on the folds that nobody was dropped by.
+    """Compare the best of either kind on the folds that had no say in who dropped out.
 
     Parameters
     ----------
@@ -70,7 +69,7 @@ def verdict(race: Race, last: Sequence[Runner], count: int) -> Verdict | None:
         None if one kind is missing, or there is no fold to compare them on.
     """
     kinds = [[r for r in last if r.candidate.decision_focused is kind] for kind in (True, False)]
-    clean = [k for k in range(count) if k not in race.eliminating]
+    clean = range(race.n_dropping, count)
     if count < 2 or not all(kinds) or not clean:
         return None
     first, second = ([runner.trials for runner in kind] for kind in kinds)

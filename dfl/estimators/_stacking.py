@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -67,15 +67,25 @@ def stacked(race: Race, oracle: Counting, runners: Sequence[Runner], count: int)
         [unit * trial.predicted for trial in runner.trials[:count]]
         for runner, unit in zip(runners, units, strict=True)
     ]
+    solved: dict[tuple[tuple[int, ...], int], Array] = {}
+
+    def regret(counts: Array, k: int) -> Array:
+        """Return the regret of an average on a fold; most are asked for many times."""
+        key = tuple((counts // np.gcd.reduce(counts)).tolist()), k
+        if key not in solved:
+            costs = _average(counts / counts.sum(), [own[k] for own in predicted])
+            solved[key] = _regret(race, oracle, costs, k)
+        return solved[key]
+
     trials = []
     for k in range(count):
         if race.clock.left < 2 * sum(race.whole(runner) for runner in runners):
             return None
-        weights = _weights(race, oracle, predicted, [j for j in range(count) if j != k])
-        costs = _average(weights, [own[k] for own in predicted])
-        regret = _regret(race, oracle, costs, k)
-        trials.append(Trial(regret, costs, 0.0, Counts(), None))
-    weights = _weights(race, oracle, predicted, list(range(count)))
+        counts = _chosen(regret, len(runners), race.judged.apart_from(k, count))
+        trials.append(Trial(regret(counts, k), np.zeros(0), 0.0, Counts(), None))
+    everywhere = [(k, np.ones(size, dtype=bool)) for k, size in enumerate(sizes)]
+    counts = _chosen(regret, len(runners), everywhere)
+    weights = counts / counts.sum()
     used = [i for i, weight in enumerate(weights) if weight > 0]
     return Stack(
         [(runners[i], float(weights[i])) for i in used],
@@ -90,27 +100,20 @@ def stacked(race: Race, oracle: Counting, runners: Sequence[Runner], count: int)
     )
 
 
-def _weights(
-    race: Race, oracle: Oracle, predicted: Sequence[Sequence[Array]], folds: Sequence[int]
+def _chosen(
+    regret: Callable[[Array, int], Array], n_members: int, parts: Sequence[tuple[int, Array]]
 ) -> Array:
-    """Choose weights by the regret on some folds."""
-    counts = np.zeros(len(predicted))
+    """Return how often each member is added, by the regret on some instances of some folds."""
+    counts = np.zeros(n_members, dtype=int)
     least = np.inf
     for _ in range(_STEPS):
-        regrets = []
-        for i in range(len(predicted)):
-            shares = (counts + (np.arange(len(counts)) == i)) / (counts.sum() + 1)
-            found = [
-                _regret(race, oracle, _average(shares, [own[k] for own in predicted]), k).sum()
-                for k in folds
-            ]
-            regrets.append(float(sum(found)))
+        tried = [counts + one for one in np.eye(n_members, dtype=int)]
+        regrets = [sum(float(regret(own, k)[rows].sum()) for k, rows in parts) for own in tried]
         best = int(np.argmin(regrets))
         if not regrets[best] < least:
             break
-        least = regrets[best]
-        counts[best] += 1
-    return counts / counts.sum()
+        least, counts = regrets[best], tried[best]
+    return counts
 
 
 def _average(weights: Array, predicted: Sequence[Array]) -> Array:
@@ -124,7 +127,7 @@ def _average(weights: Array, predicted: Sequence[Array]) -> Array:
 def _regret(race: Race, oracle: Oracle, costs: Array, fold: int) -> Array:
     held = race.folds[fold][1]
     table = race.table
-    own = {name: np.asarray(v)[held] for name, v in (table.instance or {}).items()} or None
+    own = table.instance_of(held)
     return metrics.regret(
         oracle, costs, table.truth[held], instance=own, optimal=race.optimal[held]
     )

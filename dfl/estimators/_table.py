@@ -68,6 +68,12 @@ class Table:
         """Return their costs, (m,) for long data else (m, d), without padding; None if unknown."""
         return self._real(self.truth[rows], rows) if self.has_costs else None
 
+    def instance_of(self, rows: Array) -> Instance | None:
+        """Return the data of their own that some instances have."""
+        if not self.instance:
+            return None
+        return {name: np.asarray(value)[rows] for name, value in self.instance.items()}
+
     def row_weights(self, rows: Array) -> Array | None:
         """Return what each row of ``features`` counts; None if all count the same."""
         if self.weights is None:
@@ -79,9 +85,7 @@ class Table:
     def tensors(self, rows: Array, scaling: Scaling) -> tuple[Tensor, Target]:
         """Return scaled inputs and the scaled truth in float64."""
         inputs = torch.from_numpy(scaling.features(self.inputs[rows]))
-        instance = self.instance
-        if instance is not None:
-            instance = {name: np.asarray(value)[rows] for name, value in instance.items()}
+        instance = self.instance_of(rows)
         truth = self.truth[rows]
         if not self.has_costs:
             return inputs, Target(decisions=torch.from_numpy(truth), instance=instance)

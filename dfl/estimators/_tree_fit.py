@@ -1,12 +1,15 @@
-"""What fits of SPO trees and forests share: reading data, limits and folds."""
+"""What estimators made of trees share: reading data, limits and folds."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dfl import metrics
+from dfl.estimators._folds import Fold, folds
 from dfl.estimators._instance import InstanceData, as_instance
 from dfl.estimators._long import as_labels, is_dated
 from dfl.estimators._reading import read
@@ -41,6 +44,11 @@ def read_task(
     oracle, sign = minimizing(estimator._checked_oracle())
     counting = Counting(oracle)
     instance = as_instance(instance)
+    if oracle.n_costs not in (None, 1) and np.asarray(y).ndim == 1:
+        raise InvalidInputError(
+            f"{type(estimator).__name__}: got y with one cost per row, expected {oracle.n_costs}; "
+            "long data, a row per item, are not taken"
+        )
     table = read(estimator, X, y, sample_weight=sample_weight, instance=instance)
     weights = np.ones(len(table.inputs)) if table.weights is None else table.weights
     if not weights.any():
@@ -54,18 +62,6 @@ def read_task(
 
 def limits_of(estimator: Any, n_features: int) -> Limits:
     """Check the parameters that say how far a tree grows."""
-
-    def whole(name: str, *, optional: bool = False) -> Any:
-        value = getattr(estimator, name)
-        if value is None and optional:
-            return None
-        if not isinstance(value, (int, np.integer)) or value < 1:
-            raise InvalidInputError(
-                f"{type(estimator).__name__}: got {name}={value!r}, expected "
-                f"{'None or ' if optional else ''}a whole number from 1"
-            )
-        return int(value)
-
     share = estimator.max_features
     if share is None:
         looked_at = n_features
@@ -79,51 +75,41 @@ def limits_of(estimator: Any, n_features: int) -> Limits:
             "number from 1 or a share between 0 and 1"
         )
     return Limits(
-        whole("max_depth", optional=True),
-        whole("min_samples_leaf"),
+        None if estimator.max_depth is None else whole(estimator, "max_depth", "None or "),
+        whole(estimator, "min_samples_leaf"),
         looked_at,
-        whole("max_candidates", optional=True),
+        None
+        if estimator.max_candidates is None
+        else whole(estimator, "max_candidates", "None or "),
     )
 
 
-def folds_of(
-    cv: Any, table: Table, groups: Any, rng: np.random.Generator
-) -> list[tuple[Array, Array]]:
-    """Split rows into folds; none if rows are few.
+def whole(estimator: Any, name: str, others: str = "") -> int:
+    """Check a parameter that is a whole number from 1; ``others`` says what it may be besides."""
+    value = getattr(estimator, name)
+    if not isinstance(value, (int, np.integer)) or value < 1:
+        raise InvalidInputError(
+            f"{type(estimator).__name__}: got {name}={value!r}, expected {others}a whole number "
+            "from 1"
+        )
+    return int(value)
 
-    Dated rows validate after those they train on, and rows of a group stay together.
 
-    Parameters
-    ----------
-    cv : int or scikit-learn splitter
-    table : Table
-    groups : array-like of shape (n,), or None
-    rng : Generator
-        Shuffles plain rows.
+def features_of(estimator: BaseDecisionRegressor, X: Any) -> Array:
+    """Check the features that a fitted estimator is given, and lay them out for trees."""
+    check_is_fitted(estimator)
+    return np.ascontiguousarray(validate_data(estimator, X, reset=False, dtype=np.float64))
+
+
+def folds_of(cv: Any, table: Table, groups: Any, rng: np.random.Generator) -> list[Fold]:
+    """Split rows into folds, as ``_folds.folds`` does; none if rows are few.
+
+    Groups are those of wide rows, also where each row has one cost.
     """
-    from sklearn.model_selection import GroupKFold, KFold, TimeSeriesSplit, check_cv
-
-    n = len(table.inputs)
-    labels = None if groups is None else as_labels(groups, n)
-    dates = table.dates
-    if labels is not None and is_dated(labels):
-        dates, labels = labels, None
-    order = np.arange(n) if dates is None else np.argsort(dates, kind="stable")
-    if not isinstance(cv, (int, np.integer)):
-        splitter = check_cv(cv)
-    elif n < _FEWEST:
+    if isinstance(cv, (int, np.integer)) and len(table.inputs) < _FEWEST:
         return []
-    elif dates is not None:
-        splitter = TimeSeriesSplit(int(cv))
-    elif labels is not None:
-        splitter = GroupKFold(int(cv))
-    else:
-        splitter = KFold(int(cv), shuffle=True, random_state=int(rng.integers(2**31)))
-    ordered = None if labels is None else labels[order]
-    found = []
-    for train, held in splitter.split(order, groups=ordered):
-        if dates is not None:  # rows of one date do not validate each other
-            train = train[dates[order[train]] < dates[order[held]].min()]
-        if len(train):
-            found.append((order[train], order[held]))
-    return found
+    if groups is not None:
+        labels = as_labels(groups, len(table.inputs))
+        dated = is_dated(labels)
+        table = replace(table, dates=labels) if dated else replace(table, labels=labels)
+    return folds(table, cv, rng)

@@ -54,6 +54,13 @@ class Judged(NamedTuple):
             np.array([len(held) / len(train) for train, held in folds]),
         )
 
+    def apart_from(self, fold: int, count: int) -> list[tuple[int, Array]]:
+        """Return the others of so many folds, and which of their instances one may choose by.
+
+        These are not units of this fold, as some are in repeated splits.
+        """
+        return [(k, ~np.isin(self.units[k], self.units[fold])) for k in range(count) if k != fold]
+
 
 class Estimate(NamedTuple):
     """A ratio of sums with its standard error and degrees of freedom."""
@@ -119,8 +126,8 @@ def simplest(judged: Judged, trials: Sequence[Sequence[Trial]], count: int) -> i
 
 def crossed(judged: Judged, trials: Sequence[Sequence[Trial]], count: int, fold: int) -> int:
     """Return which candidate has the least regret on the other folds."""
-    others = [k for k in range(count) if k != fold]
-    regrets = [estimate([own[k].regret for k in others], judged, others).value for own in trials]
+    others = judged.apart_from(fold, count)
+    regrets = [sum(float(own[k].regret[rows].sum()) for k, rows in others) for own in trials]
     return int(np.argmin(regrets))
 
 
@@ -140,7 +147,7 @@ def compare_kinds(
     count : int
         Folds that all were judged on.
     clean : sequence of int
-        Those of them that no candidate was dropped by. On each of them the candidates that are
+        Those of them that had no say in who dropped out. On each of them the candidates that are
         compared are those with the least regret on all other folds, so that they are not judged by
         what they were chosen by.
 

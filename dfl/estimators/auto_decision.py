@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import astuple
+from numbers import Real
 from typing import Any, Self, final
 
 import numpy as np
@@ -13,13 +14,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dfl import metrics
-from dfl.estimators._candidates import as_candidates, default_candidates
+from dfl.estimators._candidates import AVERAGE, as_candidates, default_candidates
 from dfl.estimators._folds import folds
 from dfl.estimators._instance import InstanceData
 from dfl.estimators._race import Clock, Race, Runner, learn
 from dfl.estimators._randomness import generator_of
 from dfl.estimators._reading import read
-from dfl.estimators._report import AVERAGE, leaderboard, verdict
+from dfl.estimators._report import leaderboard, verdict
 from dfl.estimators._stacking import stacked
 from dfl.estimators._table import Table
 from dfl.estimators._verdict import simplest
@@ -98,9 +99,9 @@ class AutoDecisionRegressor(BaseDecisionRegressor):
     is judged with weights that other folds have chosen. All chosen models are then fitted on all
     instances.
 
-    **Test.** On each fold that nobody dropped out by, the two that are compared are those of least
-    regret on all other folds; so none is judged by what it was chosen by. The
-    standard error allows for training rows in common (Nadeau & Bengio), and for groups. The regret
+    **Test.** On each fold that had no say in who dropped out, the two that are compared are those
+    of least regret on all other folds; so none is judged by what it was chosen by. The standard
+    error allows for training rows in common (Nadeau & Bengio), and for groups. The regret
     of the chosen one in ``leaderboard_`` is a little too good, as the least of many is.
 
     References
@@ -186,11 +187,12 @@ class AutoDecisionRegressor(BaseDecisionRegressor):
         TrainingError
             If no candidate can be fitted.
         """
-        if self.time_budget is not None and not self.time_budget > 0:
+        budget = self.time_budget
+        if budget is not None and not (isinstance(budget, Real) and budget > 0):
             raise InvalidInputError(
-                f"got time_budget={self.time_budget!r}, expected a positive number of seconds"
+                f"got time_budget={budget!r}, expected a positive number of seconds"
             )
-        clock, oracle = Clock(self.time_budget), Counting(self._checked_oracle())
+        clock, oracle = Clock(budget), Counting(self._checked_oracle())
         table = read(self, X, y, groups=groups, instance=instance)
         rng = generator_of(self.random_state)
         runners = [

@@ -10,7 +10,7 @@ from typing import Any, Self, final
 import numpy as np
 import torch
 from sklearn.base import RegressorMixin, clone
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
+from sklearn.utils.validation import has_fit_parameter
 
 from dfl.estimators._gradients import gradients_of
 from dfl.estimators._instance import InstanceData
@@ -20,6 +20,7 @@ from dfl.estimators._run import loss_of
 from dfl.estimators._scaling import Scaling
 from dfl.estimators._split import split
 from dfl.estimators._table import Table
+from dfl.estimators._tree_fit import features_of, whole
 from dfl.estimators._trees import Trees
 from dfl.estimators._validation import make_monitor
 from dfl.estimators.base import BaseDecisionRegressor
@@ -174,7 +175,8 @@ class DecisionBoostingRegressor(BaseDecisionRegressor):
         y : array-like of shape (n, d), or (n_rows,) for long data
             Costs (values, for a maximizing oracle).
         sample_weight : array-like of shape (n,), optional
-            What each instance counts, in the start, the trees and the validation.
+            What each instance counts, in the trees and the validation, and in the start if the
+            ``fit`` of ``init`` takes ``sample_weight``, which that of a pipeline does not.
         groups : array-like of shape (n,) or (n_rows,), optional
             With 1-d y: long data, and the instance each row belongs to. With 2-d y: instances with
             the same label are not separated by the validation split.
@@ -207,6 +209,11 @@ class DecisionBoostingRegressor(BaseDecisionRegressor):
             rows = rows[table.weights[rows] > 0]
             if not len(rows):
                 raise InvalidInputError("the sample weights of all instances to train on are zero")
+            if len(held) and not table.weights[held].any():
+                raise InvalidInputError(
+                    "the sample weights of all instances to validate on are zero; pass another cv, "
+                    "or early_stopping=False"
+                )
         with private_randomness(seed, _CPU):
             self._boost(table, rows, held, seed)
         return self
@@ -222,7 +229,7 @@ class DecisionBoostingRegressor(BaseDecisionRegressor):
         -------
         ndarray of shape (n, d), or (n,) if ``fit`` was given 1-d costs
         """
-        X = self._features(X)
+        X = features_of(self, X)
         return self._shaped(self._start(X) + self._scale * self.trees_.sum(_rounded(X)))
 
     def staged_predict(self, X: Any) -> Iterator[Array]:
@@ -237,16 +244,12 @@ class DecisionBoostingRegressor(BaseDecisionRegressor):
         ndarray of shape (n, d), or (n,) if ``fit`` was given 1-d costs
             ``best_iter_ + 1`` of them; the last is what ``predict`` returns, up to rounding.
         """
-        X = self._features(X)
+        X = features_of(self, X)
         costs, rounded = self._start(X), _rounded(X)
         yield self._shaped(costs.copy())
         for tree in self.trees_:
             costs += self._scale * tree.sum(rounded)
             yield self._shaped(costs.copy())
-
-    def _features(self, X: Any) -> Array:
-        check_is_fitted(self)
-        return np.ascontiguousarray(validate_data(self, X, reset=False, dtype=np.float64))
 
     def _start(self, X: Array) -> Array:
         """Return what boosting starts from, (n, d)."""
@@ -278,6 +281,8 @@ class DecisionBoostingRegressor(BaseDecisionRegressor):
             np.ascontiguousarray(table.inputs[at].reshape(-1, table.inputs.shape[-1]))
             for at in (rows, held)
         )
+        seen, seen_held = _rounded(flat), _rounded(flat_held)
+        share = None if table.weights is None else table.weights[rows]
         shape = (len(rows), table.truth.shape[1])
         output = (self._start(flat) / scaling.cost).reshape(shape)
         gradients = gradients_of(loss, target, shape)
@@ -302,13 +307,12 @@ class DecisionBoostingRegressor(BaseDecisionRegressor):
                 ).fit(features, pull, sample_weight=weights)
             )
             trees.append(tree)
-            output += self.learning_rate * tree.sum(_rounded(flat)).reshape(shape)
-            share = None if table.weights is None else table.weights[rows]
+            output += self.learning_rate * tree.sum(seen).reshape(shape)
             entry = {"loss": float(np.average(values, weights=share))}
             if watched is None:
                 best_iter = k + 1
             else:
-                watched += self.learning_rate * tree.sum(_rounded(flat_held)).reshape(watched.shape)
+                watched += self.learning_rate * tree.sum(seen_held).reshape(watched.shape)
                 entry["validation"] = monitor(_Known(watched))
                 if entry["validation"] < best:
                     best, best_iter = entry["validation"], k + 1
@@ -323,16 +327,12 @@ class DecisionBoostingRegressor(BaseDecisionRegressor):
         self._one_output = table.one_output
 
     def _check_parameters(self) -> None:
-        name = type(self).__name__
         for parameter in ("max_iter", "n_iter_no_change", "min_samples_leaf"):
-            value = getattr(self, parameter)
-            if not isinstance(value, numbers.Integral) or value < 1:
-                raise InvalidInputError(
-                    f"{name}: got {parameter}={value!r}, expected a whole number from 1"
-                )
-        if not 0 < self.learning_rate < np.inf:
+            whole(self, parameter)
+        rate = self.learning_rate
+        if not isinstance(rate, numbers.Real) or not 0 < rate < np.inf:
             raise InvalidInputError(
-                f"{name}: got learning_rate={self.learning_rate!r}, expected a positive number"
+                f"{type(self).__name__}: got learning_rate={rate!r}, expected a positive number"
             )
 
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import torch
@@ -198,7 +199,8 @@ class _Writer:
         elif isinstance(value, BaseEstimator):
             import skops.io
 
-            file = f"{name}.skops"
+            # steps of a pipeline may have any characters in their names
+            file = f"{quote(name, safe='')}.skops"
             self.parts[file] = lambda path: skops.io.dump(value, path)
             return {_KIND: "sklearn", "file": file}
         # a splitter, a generator, a callback: not needed to predict, and code is not stored

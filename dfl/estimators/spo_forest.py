@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Iterator
 from typing import Any, Self, final
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dfl.estimators._instance import InstanceData
 from dfl.estimators._randomness import generator_of
-from dfl.estimators._tree_fit import limits_of, read_task
+from dfl.estimators._tree_fit import features_of, limits_of, read_task, whole
 from dfl.estimators._tree_growth import Limits, Sample, grow
 from dfl.estimators._trees import Trees
 from dfl.estimators.base import BaseDecisionRegressor
-from dfl.exceptions import InvalidInputError
 from dfl_solvers.oracle import Array, Oracle
 from dfl_solvers.wrappers import Counts
 
@@ -133,11 +130,7 @@ class SPOForestRegressor(BaseDecisionRegressor):
         ValueError, InvalidInputError, InfeasibleError, UnboundedError
             As in ``SPOTreeRegressor.fit``.
         """
-        if not isinstance(self.n_estimators, numbers.Integral) or self.n_estimators < 1:
-            raise InvalidInputError(
-                f"{type(self).__name__}: got n_estimators={self.n_estimators!r}, expected a whole "
-                "number from 1"
-            )
+        whole(self, "n_estimators")
         task = read_task(self, X, y, sample_weight, instance)
         limits = limits_of(self, task.sample.X.shape[1])
         trees = self._grown(task.sample, limits, generator_of(self.random_state))
@@ -151,7 +144,7 @@ class SPOForestRegressor(BaseDecisionRegressor):
     def _grown(self, sample: Sample, limits: Limits, rng: np.random.Generator) -> Iterator[Trees]:
         """Draw rows and grow trees, as many at once as memory allows."""
         n, d = sample.costs.shape
-        at_once = max(1, _BLOCK // (n * (d + len(sample.X[0]))))
+        at_once = max(1, _BLOCK // (n * (d + sample.X.shape[1])))
         for first in range(0, self.n_estimators, at_once):
             k = min(at_once, self.n_estimators - first)
             drawn = np.ones((k, n), dtype=np.int64)
@@ -175,7 +168,7 @@ class SPOForestRegressor(BaseDecisionRegressor):
         -------
         ndarray of shape (n, d), or (n,) if ``fit`` was given 1-d costs
         """
-        X = self._features(X)
+        X = features_of(self, X)
         costs = self._sign * self.trees_.mean(X)
         return costs[:, 0] if self._one_output else costs
 
@@ -191,9 +184,5 @@ class SPOForestRegressor(BaseDecisionRegressor):
         ndarray of shape (n, n_estimators)
             Places of nodes in ``trees_``.
         """
-        X = self._features(X)
+        X = features_of(self, X)
         return self.trees_.apply(X)
-
-    def _features(self, X: Any) -> Array:
-        check_is_fitted(self)
-        return np.ascontiguousarray(validate_data(self, X, reset=False, dtype=np.float64))

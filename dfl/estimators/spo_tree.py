@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any, Literal, Self, final
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from dfl.estimators import _tree_pruning
+from dfl.estimators._folds import Fold
 from dfl.estimators._instance import InstanceData
 from dfl.estimators._randomness import generator_of
-from dfl.estimators._tree_fit import Task, folds_of, limits_of, read_task
+from dfl.estimators._tree_fit import Task, features_of, folds_of, limits_of, read_task
 from dfl.estimators._tree_growth import Limits, grow
 from dfl.estimators._tree_text import text_of
 from dfl.estimators._trees import Trees
@@ -47,7 +49,8 @@ class SPOTreeRegressor(BaseDecisionRegressor):
     cv : int or scikit-learn splitter, default=5
         Folds for ``ccp_alpha="cv"``: random ones, those of ``groups``, or for dated rows folds that
         validate after they train. A splitter of one split is a single validation set. Fewer than
-        10 rows are not held out, and the tree is not pruned.
+        10 rows are not held out, and the tree is not pruned; nor is it where no fold has weight
+        on both sides.
     random_state : int, Generator, RandomState or None
         Draws folds and features.
 
@@ -176,8 +179,9 @@ class SPOTreeRegressor(BaseDecisionRegressor):
         InfeasibleError, UnboundedError
             If an instance has no optimal decision; it is named.
         """
-        by_folds = self.ccp_alpha == "cv"
-        if not by_folds and (isinstance(self.ccp_alpha, str) or not self.ccp_alpha >= 0):
+        by_folds = isinstance(self.ccp_alpha, str) and self.ccp_alpha == "cv"
+        number = isinstance(self.ccp_alpha, numbers.Real)
+        if not by_folds and not (number and self.ccp_alpha >= 0):  # type: ignore[operator]
             raise InvalidInputError(
                 f"{type(self).__name__}: got ccp_alpha={self.ccp_alpha!r}, expected 'cv' or a "
                 "number from 0"
@@ -192,7 +196,8 @@ class SPOTreeRegressor(BaseDecisionRegressor):
                 delattr(self, name)
         alpha = 0.0
         if by_folds:
-            folds = folds_of(self.cv, task.table, groups, rng)
+            found, weights = folds_of(self.cv, task.table, groups, rng), task.sample.weights
+            folds = [fold for fold in found if all(weights[rows].any() for rows in fold)]
             if folds:
                 self.alphas_ = _tree_pruning.prices(strength)
                 self.regret_path_ = self._regrets(task, folds, limits, rng)
@@ -217,7 +222,7 @@ class SPOTreeRegressor(BaseDecisionRegressor):
         -------
         ndarray of shape (n, d), or (n,) if ``fit`` was given 1-d costs
         """
-        X = self._features(X)
+        X = features_of(self, X)
         costs = self._sign * self.tree_.mean(X)
         return costs[:, 0] if self._one_output else costs
 
@@ -233,7 +238,7 @@ class SPOTreeRegressor(BaseDecisionRegressor):
         ndarray of shape (n,)
             Places of nodes in ``tree_``.
         """
-        X = self._features(X)
+        X = features_of(self, X)
         return self.tree_.apply(X)[:, 0]
 
     def export_text(self, *, digits: int = 3) -> str:
@@ -247,8 +252,9 @@ class SPOTreeRegressor(BaseDecisionRegressor):
         Returns
         -------
         str
-            A line a node, indented by depth. Decisions are written as the coordinates that are not
-            zero; where instances have feasible sets of their own there is none to write.
+            A line a node, indented by depth. Rows count with their weights. Decisions are written
+            as the coordinates that are not zero; where instances have feasible sets of their own
+            there is none to write.
         """
         check_is_fitted(self)
         return text_of(self, digits)
@@ -263,17 +269,12 @@ class SPOTreeRegressor(BaseDecisionRegressor):
         check_is_fitted(self)
         return int(self.tree_.leaves.sum())
 
-    def _features(self, X: Any) -> Array:
-        check_is_fitted(self)
-        return np.ascontiguousarray(validate_data(self, X, reset=False, dtype=np.float64))
-
-    def _regrets(self, task: Task, folds: Any, limits: Limits, rng: np.random.Generator) -> Array:
+    def _regrets(
+        self, task: Task, folds: list[Fold], limits: Limits, rng: np.random.Generator
+    ) -> Array:
         columns = []
         for train, held in folds:
-            own = task.sample.take(train)
-            if not len(own.X) or not task.sample.weights[held].any():
-                continue
-            tree = grow(own, limits, rng)
+            tree = grow(task.sample.take(train), limits, rng)
             columns.append(
                 _tree_pruning.held_out_regret(
                     tree, _tree_pruning.strengths(tree), self.alphas_, task.sample.take(held)

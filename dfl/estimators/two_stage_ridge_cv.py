@@ -139,13 +139,15 @@ class TwoStageRidgeCV(BaseDecisionRegressor):
         """
         oracle = Counting(self._checked_oracle())
         table = read(self, X, y, groups=groups, instance=instance)
-        alphas = np.sort(np.asarray(_ALPHAS if self.alphas is None else self.alphas, float))[::-1]
+        alphas = np.asarray(_ALPHAS if self.alphas is None else self.alphas, float)
         if alphas.ndim != 1 or not len(alphas) or not (np.isfinite(alphas) & (alphas >= 0)).all():
-            raise InvalidInputError(f"got alphas={self.alphas!r}, expected numbers from 0")
+            raise InvalidInputError(
+                f"got alphas={self.alphas!r}, expected a sequence of numbers from 0"
+            )
+        alphas = np.sort(alphas)[::-1]
         columns = []
         for train, held in folds(table, self.cv, generator_of(self.random_state)):
-            own = {name: np.asarray(v)[held] for name, v in (table.instance or {}).items()} or None
-            truth = table.truth[held]
+            own, truth = table.instance_of(held), table.truth[held]
             optimal = metrics.optimal_objectives(oracle, truth, instance=own)
             norm = float(np.abs(optimal).sum()) or 1.0
             predicted = (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 import numpy as np
 
 from dfl.estimators._tree_text import feature_names, leaf_labels
+from dfl.estimators._trees import Trees
 from dfl.exceptions import InvalidInputError
 from dfl.plotting._axes import axes, color
 
@@ -79,11 +80,18 @@ class TreeDisplay:
         ------
         NotFittedError
             If the estimator was not fitted.
+        InvalidInputError
+            If it is no SPOTreeRegressor.
         """
         from sklearn.utils.validation import check_is_fitted  # slow to import
 
         check_is_fitted(estimator)
-        tree, names = estimator.tree_, feature_names(estimator)
+        tree = getattr(estimator, "tree_", None)
+        if not isinstance(tree, Trees):
+            raise InvalidInputError(
+                f"TreeDisplay: got a {type(estimator).__name__}, expected an SPOTreeRegressor"
+            )
+        names = feature_names(estimator)
         labels = leaf_labels(estimator, digits)
         x = np.zeros(len(tree.feature))
         ahead, n_leaves = [int(tree.roots[0])], 0

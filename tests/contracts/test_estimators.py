@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
@@ -328,6 +329,28 @@ for name in {list(models)!r}:
         pd.testing.assert_frame_equal(found, model.decide(frame), check_exact=True)
 
 
+def assert_same(found, value, key: str) -> None:
+    """Compare values to the last bit, those inside lists, records and estimators too."""
+    if isinstance(value, np.ndarray):
+        np.testing.assert_array_equal(found, value, err_msg=key)
+    elif isinstance(value, (list, tuple)):
+        assert (type(found), len(found)) == (type(value), len(value)), key
+        for k, (one, other) in enumerate(zip(found, value, strict=True)):
+            assert_same(one, other, f"{key}[{k}]")
+    elif isinstance(value, dict) or dataclasses.is_dataclass(value):
+        own, loaded = (x if isinstance(x, dict) else vars(x) for x in (value, found))
+        assert (type(found), loaded.keys()) == (type(value), own.keys()), key
+        for name, item in own.items():
+            assert_same(loaded[name], item, f"{key}.{name}")
+    elif isinstance(value, BaseEstimator):
+        assert type(found) is type(value), key
+        assert_same(vars(found), vars(value), key)
+    elif isinstance(value, (int, float, str)) or value is None:
+        assert found == value, key
+    elif hasattr(value, "solve"):
+        assert repr(found) == repr(value), key
+
+
 @every
 def test_a_loaded_estimator_has_all_that_the_saved_one_has(name: str, tmp_path: Path) -> None:
     frame, costs = table()
@@ -336,10 +359,5 @@ def test_a_loaded_estimator_has_all_that_the_saved_one_has(name: str, tmp_path: 
     again = dfl.load(tmp_path / "model")
     assert vars(again).keys() == vars(model).keys()
     for key, value in vars(model).items():
-        found = getattr(again, key)
-        if isinstance(value, np.ndarray):
-            np.testing.assert_array_equal(found, value)
-        elif isinstance(value, (int, float, str, list, dict, tuple)) or value is None:
-            # a list may hold estimators, which are equal to none but themselves
-            assert found == value or repr(found) == repr(value), key
+        assert_same(getattr(again, key), value, key)
     assert repr(again.oracle) == repr(model.oracle)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy.stats import binomtest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold, TimeSeriesSplit
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 import dfl
@@ -22,9 +23,19 @@ from dfl.datasets import make_knapsack, make_shortest_path
 from dfl.estimators import default_candidates
 from dfl.estimators._candidates import Candidate, as_candidates
 from dfl.estimators._folds import folds
-from dfl.estimators._race import Trial
+from dfl.estimators._race import Clock, Race, Runner, Trial
+from dfl.estimators._report import verdict
+from dfl.estimators._stacking import stacked
 from dfl.estimators._table import Table
-from dfl.estimators._verdict import Judged, compare_kinds, difference, estimate, simplest
+from dfl.estimators._verdict import (
+    Judged,
+    compare_kinds,
+    crossed,
+    difference,
+    estimate,
+    simplest,
+)
+from dfl.estimators.leaderboard import Verdict
 from dfl.exceptions import InvalidInputError, TrainingError, UnboundedError
 from dfl_solvers import Box, Counting, FromCallable, Simplex, TopK
 from dfl_solvers.wrappers import Counts
@@ -309,6 +320,13 @@ def test_an_average_is_saved_and_loaded_with_its_members(tmp_path) -> None:
     assert alone.fit(rows, costs).best_name_ in ("first", "second")
 
 
+def test_steps_of_a_pipeline_may_have_any_name(tmp_path) -> None:
+    steps = [("a/b", StandardScaler()), ("../c", DecisionFocusedRegressor(max_iter=2))]
+    model = AutoDecisionRegressor(DATA.oracle, [("a", Pipeline(steps))], cv=2, random_state=0)
+    model.fit(X, C).save(tmp_path / "model")
+    np.testing.assert_array_equal(dfl.load(tmp_path / "model").predict(X), model.predict(X))
+
+
 def _columns(*columns: int) -> Any:
     from sklearn.compose import ColumnTransformer
 
@@ -346,7 +364,11 @@ def test_a_candidate_that_fails_drops_out_by_name() -> None:
         ({"candidates": [LinearRegression()]}, r"expected a pair \(name, estimator\)"),
         ({"candidates": [("a", StandardScaler())]}, "candidate 'a': got StandardScaler"),
         ({"candidates": [("a", Ridge()), ("a", Ridge())]}, "'a' is there twice"),
+        ({"candidates": [("average", Ridge())]}, "expected another name"),
+        ({"candidates": LinearRegression()}, "expected a list of pairs"),
+        ({"candidates": dict(QUICK)}, "expected a list of pairs"),
         ({"time_budget": 0.0}, "time_budget=0.0"),
+        ({"time_budget": "10"}, "time_budget='10'"),
         ({"cv": 1}, "got cv=1"),
         ({"cv": GroupKFold(3)}, "cannot split 300 instances"),
     ],
@@ -437,6 +459,81 @@ def test_the_test_holds_its_level_though_the_best_of_many_is_compared() -> None:
     assert naive > 60
 
 
+def raced(regrets: np.ndarray) -> Verdict:
+    """Let made-up candidates race, the first of them two-stage; regrets are (m, folds, size)."""
+    m, n_folds, size = regrets.shape
+    rows = np.arange(n_folds * size)
+    parts = [(np.setdiff1d(rows, held), held) for held in np.split(rows, n_folds)]
+    table = Table(rows[:, None], np.ones((len(rows), 1)), True, None, None, None, False)
+    race = Race(Box(), table, parts, np.ones(len(rows)), Clock(None), None, 0)
+    models = [TwoStageRidgeCV(), *[DecisionFocusedRegressor()] * (m - 1)]
+    runners = [Runner(Candidate(str(k), model), 0) for k, model in enumerate(models)]
+
+    def lap(order: list[Runner], fold: int) -> Iterator[Runner]:
+        for runner in order:
+            runner.add(trials(regrets[int(runner.candidate.name)])[fold])
+            yield runner
+
+    race._lap = lap  # type: ignore[method-assign]
+    found = verdict(race, race.run(runners), n_folds)
+    assert found is not None
+    return found
+
+
+def test_no_fold_that_had_a_say_in_who_drops_out_is_tested_on() -> None:
+    # half drop out after the second fold, by the first as well; all are alike, so that neither kind
+    # is better, but those that are left were lucky on both
+    rng = np.random.default_rng(0)
+    found = [raced(rng.exponential(size=(21, 5, 60))) for _ in range(300)]
+    assert {one.n_instances for one in found} == {180}
+    differences = np.array([one.difference for one in found])
+    assert abs(differences.mean()) < 3 * differences.std() / np.sqrt(300)
+    # nobody drops out of so few, and no fold is lost
+    assert raced(rng.exponential(size=(4, 5, 60))).n_instances == 300
+
+
+def test_repeated_splits_do_not_choose_by_what_they_judge() -> None:
+    # the lucky one of ten is lucky in each repetition, since the instances are the same
+    rng = np.random.default_rng(0)
+    once = judged(5, 40)
+    twice = Judged(once.weights * 2, once.units * 2, np.tile(once.overlap, 2))
+    for _ in range(20):
+        regrets = rng.exponential(size=(10, 5, 40))
+        many = [trials(np.tile(own, (2, 1))) for own in regrets]
+        for fold in range(5):
+            rest = np.delete(regrets, fold, axis=1).sum(axis=(1, 2))
+            assert crossed(twice, many, 10, fold) == rest.argmin()
+
+
+def test_averages_on_a_fold_are_solved_once() -> None:
+    def solve(costs: np.ndarray) -> np.ndarray:
+        return np.eye(3)[costs.argmin()]
+
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(1, 2, size=(90, 3))
+    race = Race(
+        FromCallable(solve, 3),
+        Table(truth, truth, True, None, None, None, False),
+        [(np.setdiff1d(np.arange(90), held), held) for held in np.arange(90).reshape(3, 30)],
+        truth.min(axis=1),
+        Clock(None),
+        None,
+        0,
+    )
+    runners = [Runner(Candidate(str(k), Ridge()), 0) for k in range(2)]
+    for runner in runners:
+        for _, held in race.folds:
+            predicted = truth[held] + rng.normal(0, 0.3, size=(30, 3))
+            runner.add(Trial(predicted[:, 0], predicted, 0.0, Counts(0, 10_000), None))
+    oracle = Counting(race.oracle)
+    stack = stacked(race, oracle, runners, 3)
+    assert stack is not None
+    assert len(stack.members) == 2
+    # no more than the different shares of two members in six steps: 0, 1, and those between
+    shares = {k / n for n in range(1, 7) for k in range(n + 1)}
+    assert oracle.counts.instances <= len(shares) * 90
+
+
 def test_the_test_finds_what_is_there() -> None:
     rng = np.random.default_rng(0)
     base = rng.exponential(size=(5, 40))
@@ -456,8 +553,9 @@ def test_ridge_is_scikit_learns_and_its_penalty_is_that_of_least_regret() -> Non
         one = TwoStageRidgeCV(DATA.oracle, alphas=[alpha], random_state=0).fit(X, C)
         expected = make_pipeline(StandardScaler(), Ridge(alpha * len(X) + 1e-12)).fit(X, C)
         np.testing.assert_allclose(one.predict(X), expected.predict(X), rtol=1e-8)
-    with pytest.raises(InvalidInputError, match="alphas"):
-        TwoStageRidgeCV(DATA.oracle, alphas=[-1.0]).fit(X, C)
+    for wrong in ([-1.0], [], 0.1):
+        with pytest.raises(InvalidInputError, match="expected a sequence of numbers from 0"):
+            TwoStageRidgeCV(DATA.oracle, alphas=wrong).fit(X, C)
     # of redundant columns, the solution of least norm
     twice = TwoStageRidgeCV(DATA.oracle, alphas=[0.0]).fit(np.c_[X, X], C)
     np.testing.assert_allclose(twice.coef_[:, :5], twice.coef_[:, 5:], atol=1e-9)

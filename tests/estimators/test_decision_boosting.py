@@ -197,6 +197,13 @@ def test_weights_are_repetitions() -> None:
     np.testing.assert_allclose(weighted, repeated, rtol=1e-9)
 
 
+def test_rows_without_weight_do_not_validate() -> None:
+    held = np.arange(300, 400)
+    model = boosted(cv=[(np.arange(300), held)])
+    with pytest.raises(InvalidInputError, match="validate on are zero"):
+        model.fit(X, C, (np.arange(400) < 300).astype(float))
+
+
 def test_starts_at_any_regressor_and_a_model_is_loaded_whole(tmp_path) -> None:
     model = boosted(init=Ridge(10.0)).fit(X, C)
     assert isinstance(model.init_, Ridge)
@@ -215,6 +222,7 @@ def test_starts_at_any_regressor_and_a_model_is_loaded_whole(tmp_path) -> None:
         ({"n_iter_no_change": 0.5}, "n_iter_no_change=0.5"),
         ({"min_samples_leaf": 0}, "min_samples_leaf=0"),
         ({"learning_rate": 0.0}, "learning_rate=0.0, expected a positive number"),
+        ({"learning_rate": None}, "learning_rate=None, expected a positive number"),
         ({"validation_fraction": 2.0}, "validation_fraction=2.0"),
         ({"loss": "no such loss"}, "no such loss"),
     ],

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import ShuffleSplit
+from sklearn.model_selection import KFold, ShuffleSplit
 from sklearn.tree import DecisionTreeRegressor
 
 from dfl import PredictThenOptimizeRegressor, SPOForestRegressor, SPOTreeRegressor
 from dfl.datasets import make_knapsack, make_shortest_path
 from dfl.estimators import _tree_growth, _tree_pruning, spo_forest
+from dfl.estimators._table import Table
 from dfl.estimators._tree_fit import folds_of
 from dfl.estimators._trees import Trees
 from dfl.exceptions import InvalidInputError
@@ -245,8 +246,8 @@ def test_candidates_are_at_even_ranks() -> None:
     x = np.arange(100.0)[:, None]
     costs = np.where(x < 52, [[1.0, 2.0]], [[2.0, 1.0]])
     model = stump(Simplex(2), max_candidates=4).fit(x, costs)
-    # of 99 cuts those at a quarter, a half, ...
-    assert model.tree_.threshold[0] == pytest.approx(50, abs=13)
+    # of 99 cuts those at an eighth, three eighths, ...; five eighths decides the most rows right
+    assert model.tree_.threshold[0] == 61.5
     assert stump(Simplex(2)).fit(x, costs).tree_.threshold[0] == 51.5
 
 
@@ -325,9 +326,16 @@ def test_a_forest_grows_in_groups_where_memory_is_short(monkeypatch) -> None:
     leaves = forest.apply(DATA.X)
     assert forest.trees_.leaves[leaves].all()
     np.testing.assert_allclose(forest.trees_.weight[forest.trees_.roots], 300)
-    # leaves of a tree hold the rows that were drawn for it
-    for k, root in enumerate(forest.trees_.roots):
-        assert (leaves[:, k] >= root).all()
+    # trees grown in groups are those grown at once
+    same = forest.set_params(bootstrap=False, max_features=None)
+    grouped = same.fit(DATA.X, DATA.C).trees_
+    monkeypatch.undo()
+    whole = same.fit(DATA.X, DATA.C).trees_
+    assert whole.roots.tolist() == [0, 1, 2, 3, 4]
+    assert grouped.roots[2] > 2
+    for name in ("values", "loss"):
+        found, expected = (getattr(t, name)[t.apply(DATA.X)] for t in (grouped, whole))
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_forests_of_decisions_beat_forests_of_costs_and_single_trees() -> None:
@@ -393,12 +401,8 @@ def test_values_that_are_next_to_each_other_are_kept_apart() -> None:
     np.testing.assert_array_equal(model.fit(huge, costs).predict(huge), costs)
 
 
-def table_of(n: int, dates=None):
-    class Rows:
-        inputs = np.zeros((n, 1))
-
-    Rows.dates = dates
-    return Rows
+def table_of(n: int, dates=None) -> Table:
+    return Table(np.zeros((n, 1)), np.zeros((n, 1)), True, None, dates, None, True)
 
 
 def test_folds_keep_groups_together_and_look_ahead() -> None:
@@ -417,6 +421,25 @@ def test_folds_keep_groups_together_and_look_ahead() -> None:
     plain = folds_of(5, table_of(40), None, rng)
     assert sorted(np.concatenate([held for _, held in plain])) == list(range(40))
     assert folds_of(5, table_of(9), None, rng) == []
+    # fewer groups make fewer folds; a splitter that looks back is refused
+    assert len(folds_of(5, table_of(40), np.arange(40) % 3, rng)) == 3
+    with pytest.raises(InvalidInputError, match="looks ahead"):
+        folds_of(KFold(4), table_of(40, np.sort(dates)), None, rng)
+
+
+def test_folds_without_weight_are_not_held_out() -> None:
+    X, C = DATA.X[:60], DATA.C[:60]
+    one = np.zeros(60)
+    one[3] = 1
+    model = SPOTreeRegressor(DATA.oracle, random_state=0).fit(X, C, one)
+    np.testing.assert_allclose(model.predict(X), np.tile(C[3], (60, 1)))
+    # of four folds in order, the last has no weight
+    counts = np.repeat([1.0, 0.0], [45, 15])
+    model.set_params(cv=KFold(4)).fit(X, C, counts)
+    assert model.regret_path_.shape[1] == 3
+    model.set_params(cv=[(np.arange(45), np.arange(45, 60))]).fit(X, C, counts)
+    assert model.ccp_alpha_ == 0
+    assert not hasattr(model, "alphas_")
 
 
 @pytest.mark.parametrize(
@@ -429,6 +452,8 @@ def test_folds_keep_groups_together_and_look_ahead() -> None:
         ({"max_features": "sqrt"}, "max_features='sqrt'"),
         ({"ccp_alpha": -1.0}, "ccp_alpha=-1.0, expected 'cv' or a number from 0"),
         ({"ccp_alpha": "best"}, "ccp_alpha='best'"),
+        ({"ccp_alpha": None}, "ccp_alpha=None, expected 'cv' or a number from 0"),
+        ({"cv": 1}, "cv=1 .* at least 2 folds"),
     ],
 )
 def test_parameters_out_of_range_are_named(parameters: dict, message: str) -> None:
@@ -441,6 +466,8 @@ def test_other_errors() -> None:
         SPOForestRegressor(DATA.oracle, n_estimators=0).fit(DATA.X, DATA.C)
     with pytest.raises(ValueError, match="zero"):
         SPOTreeRegressor(DATA.oracle).fit(DATA.X, DATA.C, np.zeros(300))
+    with pytest.raises(InvalidInputError, match=r"one cost per row, expected 12; .* not"):
+        SPOTreeRegressor(DATA.oracle).fit(DATA.X, DATA.C[:, 0], groups=np.arange(300) // 12)
     with pytest.raises(NotFittedError):
         SPOTreeRegressor(DATA.oracle).export_text()
     with pytest.raises(NotFittedError):

@@ -8,10 +8,11 @@ import pytest
 from matplotlib.figure import Figure
 from sklearn.exceptions import NotFittedError
 
-from dfl import SPOTreeRegressor
+from dfl import SPOForestRegressor, SPOTreeRegressor
 from dfl.datasets import make_shortest_path
 from dfl.exceptions import InvalidInputError
 from dfl.plotting import TreeDisplay
+from dfl_solvers import Simplex
 
 
 def test_nodes_stand_where_the_tree_has_them() -> None:
@@ -40,5 +41,8 @@ def test_nodes_stand_where_the_tree_has_them() -> None:
 def test_errors() -> None:
     with pytest.raises(NotFittedError):
         TreeDisplay.from_estimator(SPOTreeRegressor())
+    forest = SPOForestRegressor(Simplex(2), n_estimators=1).fit([[0.0], [1.0]], np.eye(2))
+    with pytest.raises(InvalidInputError, match="got a SPOForestRegressor, expected an SPOTree"):
+        TreeDisplay.from_estimator(forest)
     with pytest.raises(InvalidInputError, match="got 2 places, 1 texts and 2 marks"):
         TreeDisplay([[0, 0], [1, -1]], [[0, 1]], ["one"], [False, True])
