@@ -11,19 +11,24 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = [str(ROOT), str(ROOT / "solvers"), str(ROOT / "experiments")]
 OPTIONAL = (
+    "accelerate",
     "cvxpy",
+    "datasets",
     "diffusers",
     "gurobipy",
     "gymnasium",
     "jax",
+    "math_verify",
     "matplotlib",
     "ortools",
     "pandas",
+    "peft",
     "pyarrow",
     "pyepo",
     "skfolio",
     "stable_baselines3",
     "transformers",
+    "trl",
 )
 EVERYTHING = """
 import importlib, pkgutil
