@@ -200,6 +200,23 @@ def test_the_sign_is_applied_once(name: str, oracle: Oracle) -> None:
     assert maximized.item() == pytest.approx(minimized.item(), abs=1e-12)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no accelerator on this machine")
+@pairs()
+def test_an_accelerator_gives_value_and_gradient_of_the_processor(
+    name: str, oracle: Oracle
+) -> None:
+    output, costs = batch(oracle)
+    found = {}
+    for device in ("cpu", "cuda"):
+        at = output.to(device).requires_grad_()
+        value = seeded(name, oracle)(at, Target(costs=costs.to(device)), reduction="none")
+        assert value.device.type == device
+        (slope,) = torch.autograd.grad(value.sum(), at)
+        found[device] = value.detach().cpu(), slope.cpu()
+    for here, there in zip(*found.values(), strict=True):
+        np.testing.assert_allclose(there, here, rtol=1e-6, atol=1e-9)
+
+
 @pairs(TRUE_GRADIENT)
 def test_gradient_is_that_of_central_differences(name: str, oracle: Oracle) -> None:
     output, costs = batch(oracle, n=3)
