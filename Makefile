@@ -37,6 +37,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python experiments/benchmarks/cone_aligned.py --write docs/_generated/cone_aligned.md
 	$(BIN)/python experiments/benchmarks/neighbors.py --write docs/_generated/neighbors.md
 	$(BIN)/python experiments/benchmarks/trees.py --write docs/_generated/trees.md
+	$(BIN)/python experiments/benchmarks/auto_vs_all.py --write docs/_generated/auto_vs_all.md
 	$(BIN)/python experiments/benchmarks/recipes.py docs/_generated/recipes.md
 	$(BIN)/python experiments/benchmarks/design.py docs/_generated/design.md
 
