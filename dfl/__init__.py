@@ -12,6 +12,7 @@ from dfl_solvers._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from dfl.estimators import AutoDecisionRegressor as AutoDecisionRegressor
+    from dfl.estimators import ConstraintRegressor as ConstraintRegressor
     from dfl.estimators import DecisionBoostingRegressor as DecisionBoostingRegressor
     from dfl.estimators import DecisionFocusedRegressor as DecisionFocusedRegressor
     from dfl.estimators import PredictThenOptimizeRegressor as PredictThenOptimizeRegressor
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from dfl.estimators import SPOPlusLinearRegressor as SPOPlusLinearRegressor
     from dfl.estimators import SPOPlusLinearRegressorCV as SPOPlusLinearRegressorCV
     from dfl.estimators import SPOTreeRegressor as SPOTreeRegressor
+    from dfl.estimators import TwoStageConstraintRegressor as TwoStageConstraintRegressor
     from dfl.estimators import TwoStageRidgeCV as TwoStageRidgeCV
     from dfl.estimators import load as load
     from dfl.losses import Target as Target
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AutoDecisionRegressor": "estimators",
+    "ConstraintRegressor": "estimators",
     "DecisionBoostingRegressor": "estimators",
     "DecisionFocusedRegressor": "estimators",
     "PredictThenOptimizeRegressor": "estimators",
@@ -34,6 +37,7 @@ _HOMES = {
     "SPOPlusLinearRegressorCV": "estimators",
     "SPOTreeRegressor": "estimators",
     "Target": "losses",
+    "TwoStageConstraintRegressor": "estimators",
     "TwoStageRidgeCV": "estimators",
     "load": "estimators",
     "make_loss": "losses",
@@ -55,6 +59,7 @@ _ROOMS = (
 
 __all__ = [
     "AutoDecisionRegressor",
+    "ConstraintRegressor",
     "DecisionBoostingRegressor",
     "DecisionFocusedRegressor",
     "PredictThenOptimizeRegressor",
@@ -63,6 +68,7 @@ __all__ = [
     "SPOPlusLinearRegressorCV",
     "SPOTreeRegressor",
     "Target",
+    "TwoStageConstraintRegressor",
     "TwoStageRidgeCV",
     "__version__",
     "load",

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from dfl.estimators.auto_decision import AutoDecisionRegressor as AutoDecisionRegressor
     from dfl.estimators.base import BaseDecisionEstimator as BaseDecisionEstimator
     from dfl.estimators.base import BaseDecisionRegressor as BaseDecisionRegressor
+    from dfl.estimators.constraint_base import BaseConstraintRegressor as BaseConstraintRegressor
+    from dfl.estimators.constraint_regressor import ConstraintRegressor as ConstraintRegressor
     from dfl.estimators.decision_boosting import (
         DecisionBoostingRegressor as DecisionBoostingRegressor,
     )
@@ -30,12 +32,17 @@ if TYPE_CHECKING:
         SPOPlusLinearRegressorCV as SPOPlusLinearRegressorCV,
     )
     from dfl.estimators.spo_tree import SPOTreeRegressor as SPOTreeRegressor
+    from dfl.estimators.two_stage_constraints import (
+        TwoStageConstraintRegressor as TwoStageConstraintRegressor,
+    )
     from dfl.estimators.two_stage_ridge_cv import TwoStageRidgeCV as TwoStageRidgeCV
 
 _HOMES = {
     "AutoDecisionRegressor": "auto_decision",
+    "BaseConstraintRegressor": "constraint_base",
     "BaseDecisionEstimator": "base",
     "BaseDecisionRegressor": "base",
+    "ConstraintRegressor": "constraint_regressor",
     "DecisionBoostingRegressor": "decision_boosting",
     "DecisionFocusedRegressor": "decision_focused",
     "LeaderboardRow": "leaderboard",
@@ -44,6 +51,7 @@ _HOMES = {
     "SPOPlusLinearRegressor": "spo_plus_linear",
     "SPOPlusLinearRegressorCV": "spo_plus_linear_cv",
     "SPOTreeRegressor": "spo_tree",
+    "TwoStageConstraintRegressor": "two_stage_constraints",
     "TwoStageRidgeCV": "two_stage_ridge_cv",
     "Verdict": "leaderboard",
     "default_candidates": "_candidates",
@@ -52,8 +60,10 @@ _HOMES = {
 
 __all__ = [
     "AutoDecisionRegressor",
+    "BaseConstraintRegressor",
     "BaseDecisionEstimator",
     "BaseDecisionRegressor",
+    "ConstraintRegressor",
     "DecisionBoostingRegressor",
     "DecisionFocusedRegressor",
     "LeaderboardRow",
@@ -62,6 +72,7 @@ __all__ = [
     "SPOPlusLinearRegressor",
     "SPOPlusLinearRegressorCV",
     "SPOTreeRegressor",
+    "TwoStageConstraintRegressor",
     "TwoStageRidgeCV",
     "Verdict",
     "default_candidates",

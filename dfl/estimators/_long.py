@@ -32,6 +32,8 @@ class LongLayout:
         One label an instance.
     mask : ndarray of shape (n, d) of bool, or None
         Which items are real; None if every instance has d of them.
+    width : int
+        The number d of items, padding included.
     """
 
     def __init__(self, groups: Any, n_rows: int, oracle: Oracle) -> None:
@@ -55,6 +57,7 @@ class LongLayout:
         self._row[codes[rows], item] = rows
         full = bool((self._row >= 0).all())
         self.mask = None if full else self._row >= 0
+        self.width = int(d)
 
     def gather(self, values: Array) -> Array:
         """Arrange values (n_rows, ...) as (n, d, ...); padding is zero."""

@@ -19,7 +19,7 @@ from dfl.estimators._candidates import Candidate
 from dfl.estimators._folds import Fold
 from dfl.estimators._table import Table
 from dfl.estimators._verdict import Judged, Trial, difference, mean_regret
-from dfl.exceptions import DFLError
+from dfl.exceptions import DFLError, InvalidInputError
 from dfl_solvers.oracle import Array, Oracle
 from dfl_solvers.wrappers import Counting
 
@@ -229,7 +229,12 @@ def learn(candidate: Candidate, estimator: Any, table: Table, rows: Array) -> No
     own = table.instance_of(rows)
     if own is not None and table.long:
         own = {k: v for k, v in own.items() if k != "mask"}  # long data make their own
-    given = {"groups": group_labels(table, rows), "instance": own or None}
+    weights = None if table.weights is None else table.weights[rows]
+    if weights is not None and not candidate.takes("sample_weight"):
+        raise InvalidInputError(f"fit of {type(candidate.model).__name__} takes no sample_weight")
+    given = {
+        "groups": group_labels(table, rows), "instance": own or None, "sample_weight": weights,
+    }  # fmt: skip
     prefix = (
         "" if candidate.estimator is candidate.model else f"{candidate.estimator.steps[-1][0]}__"
     )
@@ -289,4 +294,6 @@ def _tried(
             )
     except (DFLError, ValueError, RuntimeError) as error:
         return k, f"{type(error).__name__}: {error}"
+    if table.weights is not None:
+        regret = regret * table.weights[held]
     return k, Trial(regret, predicted, seconds, budget, estimator if keep else None)

@@ -85,10 +85,13 @@ def run(
 
     def sample(few: Target) -> None:
         """Do what training does with some instances, but for the step."""
-        with torch.no_grad():
-            output = whole.eval()(inputs[: len(few)])
+        few = few.to(dtype, device)
         before = {name: value.clone() for name, value in loss.state_dict().items()}
-        loss(output.requires_grad_(), few.to(dtype, device)).backward()
+        draws = torch.Generator().manual_seed(seed)
+        moved = loss.move_inputs(whole.eval(), inputs[: len(few)], few, draws)
+        with torch.no_grad():
+            output = whole(moved)
+        loss(output.requires_grad_(), few).backward()
         loss.load_state_dict(before)  # some learn from what they see
 
     n_held = 0 if held is None else len(held.rows)

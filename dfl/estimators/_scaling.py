@@ -46,6 +46,11 @@ class Scaling:
         """Scale features (..., p)."""
         return (X - self.mean) / self.scale
 
+    def unfolded(self, weight: Array, bias: Array) -> tuple[Array, Array]:
+        """Return what a linear layer (q, p), (q,) is in the units of the data."""
+        coef = self.cost * weight / self.scale
+        return coef, self.cost * bias - coef @ self.mean
+
 
 @final
 class InUnits:

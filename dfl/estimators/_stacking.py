@@ -128,6 +128,7 @@ def _regret(race: Race, oracle: Oracle, costs: Array, fold: int) -> Array:
     held = race.folds[fold][1]
     table = race.table
     own = table.instance_of(held)
-    return metrics.regret(
+    regret = metrics.regret(
         oracle, costs, table.truth[held], instance=own, optimal=race.optimal[held]
     )
+    return regret if table.weights is None else regret * table.weights[held]

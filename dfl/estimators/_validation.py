@@ -11,6 +11,7 @@ from torch import nn
 from dfl import metrics
 from dfl.estimators._scaling import Scaling
 from dfl.estimators._table import Table
+from dfl.exceptions import InvalidInputError
 from dfl.losses import AbstractLoss
 from dfl_solvers.oracle import Array, Oracle
 
@@ -42,10 +43,20 @@ def make_monitor(
     -------
     callable
         From the model to a number to be made small: the normalized regret, weighted.
+
+    Raises
+    ------
+    InvalidInputError
+        If all weights of these instances are zero.
     """
     inputs, target = table.tensors(rows, scaling)
     inputs = inputs.to(device, dtype)
     weights = np.ones(len(rows)) if table.weights is None else table.weights[rows]
+    if not weights.any():
+        raise InvalidInputError(
+            "the sample weights of all instances to validate on are zero: nothing tells when to "
+            "stop; pass others as validation=, or early_stopping=False"
+        )
     if target.costs is None:
         target = target.to(dtype, device)
         shares = torch.from_numpy(weights / weights.sum()).to(device, dtype)

@@ -14,7 +14,10 @@ from dfl_solvers.wrappers import Counts
 
 
 class Trial(NamedTuple):
-    """One candidate, learned on one part of the instances and judged on another."""
+    """One candidate, learned on one part of the instances and judged on another.
+
+    Regrets are those of the held-out instances, times what these count.
+    """
 
     regret: Array
     predicted: Array
@@ -29,7 +32,8 @@ class Judged(NamedTuple):
     Attributes
     ----------
     weights : list of ndarray
-        ``|z*|`` of each; ones, if all are zero and regret cannot be normalized.
+        ``|z*|`` of each; ones, if all are zero and regret cannot be normalized. Times what the
+        instance counts.
     units : list of ndarray
         Which instances are not independent: those of a group or a date, else each is on its own.
     overlap : ndarray
@@ -48,6 +52,8 @@ class Judged(NamedTuple):
         if labels is not None and not table.long:
             units = np.unique(labels, return_inverse=True)[1]
         weights = np.abs(optimal) if optimal.any() else np.ones(len(optimal))
+        if table.weights is not None:
+            weights = weights * table.weights
         return cls(
             [weights[held] for _, held in folds],
             [units[held] for _, held in folds],

@@ -154,6 +154,7 @@ class AutoDecisionRegressor(BaseDecisionRegressor):
         self,
         X: Any,
         y: Any,
+        sample_weight: Any = None,
         *,
         groups: Any = None,
         instance: InstanceData | None = None,
@@ -166,6 +167,9 @@ class AutoDecisionRegressor(BaseDecisionRegressor):
             Features. A data frame with a date index is split in time.
         y : array-like of shape (n, d), or (n_rows,) for long data
             Costs (values, for a maximizing oracle).
+        sample_weight : array-like of shape (n,), optional
+            What each instance counts, for the candidates, which must take weights, and in the
+            choice. One per instance for long data too, in the order of ``instance``.
         groups : array-like of shape (n,) or (n_rows,), optional
             With 1-d y: long data, and the instance each row belongs to. With 2-d y: instances with
             the same label fall into the same fold. Dates are split in time.
@@ -193,7 +197,7 @@ class AutoDecisionRegressor(BaseDecisionRegressor):
                 f"got time_budget={budget!r}, expected a positive number of seconds"
             )
         clock, oracle = Clock(budget), Counting(self._checked_oracle())
-        table = read(self, X, y, groups=groups, instance=instance)
+        table = read(self, X, y, sample_weight=sample_weight, groups=groups, instance=instance)
         rng = generator_of(self.random_state)
         runners = [
             Runner(candidate, int(rng.integers(2**31)))

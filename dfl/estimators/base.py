@@ -267,12 +267,7 @@ class BaseDecisionRegressor(MultiOutputMixin, RegressorMixin, BaseDecisionEstima
         return regret, optimal
 
     def _checked_oracle(self) -> Oracle:
-        if not hasattr(self.oracle, "solve"):
-            raise InvalidInputError(
-                f"{type(self).__name__} needs an oracle: got oracle={self.oracle!r}, expected the "
-                "problem that the predicted costs feed, such as dfl_solvers.GridShortestPath(5, 5)"
-            )
-        return self.oracle  # type: ignore[return-value]
+        return check_oracle_given(self, self.oracle)
 
     def _wide(self, values: Array) -> Array:
         """Return costs as (n, d), for an oracle of d costs."""
@@ -289,6 +284,16 @@ class BaseDecisionRegressor(MultiOutputMixin, RegressorMixin, BaseDecisionEstima
                 f"{type(self).__name__}: got {n_costs} {what} per row, expected {oracle.n_costs}, "
                 f"the number of costs of the {problem}{hint}"
             )
+
+
+def check_oracle_given(estimator: BaseDecisionEstimator, oracle: Oracle | None) -> Oracle:
+    """Refuse an estimator without an oracle."""
+    if not hasattr(oracle, "solve"):
+        raise InvalidInputError(
+            f"{type(estimator).__name__} needs an oracle: got oracle={oracle!r}, expected the "
+            "problem that the predictions feed, such as dfl_solvers.GridShortestPath(5, 5)"
+        )
+    return oracle  # type: ignore[return-value]
 
 
 def with_mask(instance: Instance | None, layout: LongLayout) -> Instance | None:

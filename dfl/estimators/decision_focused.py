@@ -405,7 +405,6 @@ class DecisionFocusedRegressor(BaseDecisionRegressor):
     def _fold(self) -> None:
         """Carry the scales into the weights of a linear predictor."""
         weight, bias = (p.detach().double().cpu().numpy() for p in self.predictor_.parameters())
-        coef = self._scaling.cost * weight / self._scaling.scale
-        intercept = self._scaling.cost * bias - coef @ self._scaling.mean
+        coef, intercept = self._scaling.unfolded(weight, bias)
         self.coef_ = coef[0] if self._one_output else coef
         self.intercept_ = float(intercept[0]) if self._one_output else intercept

@@ -27,6 +27,9 @@ from dfl.exceptions import InvalidInputError
 from dfl.losses import AbstractLoss
 from dfl.training import make_optimizer
 from dfl.training.checkpoint import pack_optimizer, unpack_optimizer
+from dfl_solvers.recourse.discard import Discard
+from dfl_solvers.recourse.reoptimize import Reoptimize
+from dfl_solvers.recourse.rescale import Rescale
 from dfl_solvers.serialization import load_oracle, save_oracle
 from dfl_solvers.wrappers import Counts
 
@@ -35,7 +38,10 @@ _ORACLE = "oracle.npz"
 # the values of these classes are stored field by field
 _RECORDS: dict[str, type] = {
     "Counts": Counts,
+    "Discard": Discard,
     "LeaderboardRow": LeaderboardRow,
+    "Reoptimize": Reoptimize,
+    "Rescale": Rescale,
     "Scaling": Scaling,
     "Trees": Trees,
     "Verdict": Verdict,
@@ -299,9 +305,9 @@ class _Reader:
                 "the predictor is a module of your own, whose code is not stored; pass one of the "
                 "same architecture: load(path, predictor=...)"
             )
-        floating = next((t.dtype for t in weights.values() if t.is_floating_point()), None)
-        if floating is not None:
-            module = module.to(floating)
+        floating = {t.dtype for t in weights.values() if t.is_floating_point()}
+        if len(floating) == 1:  # with several the module knows which part has which
+            module = module.to(floating.pop())
         try:
             module.load_state_dict(weights)
         except RuntimeError as error:

@@ -6,12 +6,18 @@ from typing import Any, Self, final
 
 import numpy as np
 from sklearn.base import RegressorMixin, clone
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    has_fit_parameter,
+    validate_data,
+)
 
 from dfl.estimators._instance import InstanceData
-from dfl.estimators._long import as_labels
+from dfl.estimators._long import LongLayout, as_labels
 from dfl.estimators._names import learn_names
 from dfl.estimators.base import BaseDecisionRegressor
+from dfl.exceptions import InvalidInputError
 from dfl_solvers.oracle import Array, Oracle
 
 
@@ -62,6 +68,7 @@ class PredictThenOptimizeRegressor(BaseDecisionRegressor):
         self,
         X: Any,
         y: Any,
+        sample_weight: Any = None,
         *,
         groups: Any = None,
         instance: InstanceData | None = None,
@@ -74,6 +81,9 @@ class PredictThenOptimizeRegressor(BaseDecisionRegressor):
             Features.
         y : array-like of shape (n, d), or (n_rows,) for long data
             Costs (values, for a maximizing oracle).
+        sample_weight : array-like of shape (n,), optional
+            What each instance counts, for a regressor that takes weights. One per instance for long
+            data too, in the order of their dates, else of their first appearance.
         groups : array-like, optional
             Long data: the instance each row belongs to; every row is a sample of the regressor.
         instance : mapping, optional
@@ -88,20 +98,29 @@ class PredictThenOptimizeRegressor(BaseDecisionRegressor):
         ValueError
             If X or y has NaN or infinite entries, or lengths differ.
         InvalidInputError
-            If there is no oracle, or y has another width than the oracle's costs.
+            If there is no oracle, y has another width than the oracle's costs, or the regressor
+            takes no weights.
         """
         del instance
         self._checked_oracle()
         learn_names(self, y)
         X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64)
-        if groups is None:
+        if groups is None or y.ndim == 2:
             self._check_width(1 if y.ndim == 1 else y.shape[1], "costs")
-        else:
+        if groups is not None:
             as_labels(groups, len(X))
         from sklearn.linear_model import LinearRegression  # imported late: it is slow to import
 
         regressor = LinearRegression() if self.regressor is None else clone(self.regressor)
-        self.regressor_ = regressor.fit(X, y)
+        weights = self._row_weights(sample_weight, X, y, groups)
+        if weights is None:
+            self.regressor_ = regressor.fit(X, y)
+        elif has_fit_parameter(regressor, "sample_weight"):
+            self.regressor_ = regressor.fit(X, y, sample_weight=weights)
+        else:
+            raise InvalidInputError(
+                f"got sample_weight, but fit of {type(regressor).__name__} takes none"
+            )
         return self
 
     def predict(self, X: Any) -> Array:
@@ -118,3 +137,19 @@ class PredictThenOptimizeRegressor(BaseDecisionRegressor):
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)
         return self.regressor_.predict(X)
+
+    def _row_weights(self, sample_weight: Any, X: Array, y: Array, groups: Any) -> Array | None:
+        """Return what each row of X counts; None if all count the same."""
+        if sample_weight is None:
+            return None
+        long = groups is not None and y.ndim == 1
+        layout = LongLayout(groups, len(X), self._checked_oracle()) if long else None
+        weights: Array = _check_sample_weight(
+            sample_weight,
+            X if layout is None else layout.labels,
+            dtype=np.float64,
+            ensure_non_negative=True,
+        )
+        if layout is None:
+            return weights
+        return layout.scatter(np.repeat(weights[:, None], layout.width, axis=1))

@@ -105,6 +105,7 @@ class TwoStageRidgeCV(BaseDecisionRegressor):
         self,
         X: Any,
         y: Any,
+        sample_weight: Any = None,
         *,
         groups: Any = None,
         instance: InstanceData | None = None,
@@ -117,6 +118,9 @@ class TwoStageRidgeCV(BaseDecisionRegressor):
             Features.
         y : array-like of shape (n, d), or (n_rows,) for long data
             Costs (values, for a maximizing oracle).
+        sample_weight : array-like of shape (n,), optional
+            What each instance counts, in the squared error and in the choice. One per instance for
+            long data too, in the order of ``instance``.
         groups : array-like, optional
             With 1-d y: long data, and the instance each row belongs to. With 2-d y: instances with
             the same label fall into the same fold.
@@ -138,7 +142,7 @@ class TwoStageRidgeCV(BaseDecisionRegressor):
             If an instance has no optimal decision; it is named.
         """
         oracle = Counting(self._checked_oracle())
-        table = read(self, X, y, groups=groups, instance=instance)
+        table = read(self, X, y, sample_weight=sample_weight, groups=groups, instance=instance)
         alphas = np.asarray(_ALPHAS if self.alphas is None else self.alphas, float)
         if alphas.ndim != 1 or not len(alphas) or not (np.isfinite(alphas) & (alphas >= 0)).all():
             raise InvalidInputError(
@@ -149,7 +153,8 @@ class TwoStageRidgeCV(BaseDecisionRegressor):
         for train, held in folds(table, self.cv, generator_of(self.random_state)):
             own, truth = table.instance_of(held), table.truth[held]
             optimal = metrics.optimal_objectives(oracle, truth, instance=own)
-            norm = float(np.abs(optimal).sum()) or 1.0
+            counts = np.ones(len(held)) if table.weights is None else table.weights[held]
+            norm = float(np.abs(optimal) @ counts) or 1.0
             predicted = (
                 (table.inputs[held] @ coef.T + intercept).reshape(truth.shape)
                 for coef, intercept in _ridge(table, train, alphas)
@@ -157,7 +162,7 @@ class TwoStageRidgeCV(BaseDecisionRegressor):
             regrets = (
                 metrics.regret(oracle, p, truth, instance=own, optimal=optimal) for p in predicted
             )
-            columns.append([float(regret.sum()) / norm for regret in regrets])
+            columns.append([float(regret @ counts) / norm for regret in regrets])
         self.alphas_ = alphas
         self.regret_path_ = np.array(columns).T
         self.alpha_ = float(alphas[self.regret_path_.mean(axis=1).argmin()])
@@ -187,15 +192,19 @@ def _ridge(table: Table, rows: Array, alphas: Array) -> list[tuple[Array, Array]
     """Return coefficients (d, p) and intercept (d,) for each penalty."""
     X = table.features(rows)
     costs = cast(Array, table.costs(rows)).reshape(len(X), -1)
-    scaling, center = Scaling.of(X, None, 1), costs.mean(axis=0)
-    left, singular, right = np.linalg.svd(scaling.features(X), full_matrices=False)
+    weights = table.row_weights(rows)
+    if weights is not None and not weights.any():
+        raise InvalidInputError("the sample weights of all instances to train on are zero")
+    scaling, center = Scaling.of(X, None, 1, weights), np.average(costs, axis=0, weights=weights)
+    root = np.ones((len(X), 1)) if weights is None else np.sqrt(weights)[:, None]
+    left, singular, right = np.linalg.svd(root * scaling.features(X), full_matrices=False)
     # directions that rounding alone has made get no weight, as in least squares of least norm
     known = singular > max(X.shape) * np.finfo(float).eps * singular.max(initial=0.0)
     left, singular, right = left[:, known], singular[known], right[known]
-    projected = left.T @ (costs - center)
+    projected, total = left.T @ (root * (costs - center)), float(root[:, 0] @ root[:, 0])
     found = []
     for alpha in alphas:
-        shrunk = (singular / (singular**2 + len(X) * alpha))[:, None] * projected
+        shrunk = (singular / (singular**2 + total * alpha))[:, None] * projected
         coef = (right.T @ shrunk).T / scaling.scale
         found.append((coef, center - coef @ scaling.mean))
     return found

@@ -3,6 +3,7 @@
 from dfl.losses.absolute import AbsoluteLoss as AbsoluteLoss
 from dfl.losses.adaptive_imle import AdaptiveIMLELoss as AdaptiveIMLELoss
 from dfl.losses.adjacent_vertex import AdjacentVertexLoss as AdjacentVertexLoss
+from dfl.losses.adversarial import AdversarialLoss as AdversarialLoss
 from dfl.losses.barrier_regret import BarrierRegretLoss as BarrierRegretLoss
 from dfl.losses.base import AbstractLoss as AbstractLoss
 from dfl.losses.black_box import BlackBoxLoss as BlackBoxLoss
@@ -25,6 +26,7 @@ from dfl.losses.perturbed_fenchel_young import (
 )
 from dfl.losses.perturbed_regret import PerturbedRegretLoss as PerturbedRegretLoss
 from dfl.losses.pool import AbstractPoolLoss as AbstractPoolLoss
+from dfl.losses.post_hoc_regret import PostHocRegretLoss as PostHocRegretLoss
 from dfl.losses.preference import PreferenceLoss as PreferenceLoss
 from dfl.losses.quadratic_regret import QuadraticRegretLoss as QuadraticRegretLoss
 from dfl.losses.ranking_listwise import ListwiseRankingLoss as ListwiseRankingLoss
@@ -55,6 +57,7 @@ __all__ = [
     "AbstractPoolLoss",
     "AdaptiveIMLELoss",
     "AdjacentVertexLoss",
+    "AdversarialLoss",
     "BarrierRegretLoss",
     "BlackBoxLoss",
     "ConeAlignedLoss",
@@ -75,6 +78,7 @@ __all__ = [
     "PerturbedFenchelYoungLoss",
     "PerturbedRegretLoss",
     "PointwiseRankingLoss",
+    "PostHocRegretLoss",
     "PreferenceLoss",
     "QuadraticRegretLoss",
     "RegularizedFenchelYoungLoss",

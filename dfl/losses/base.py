@@ -42,6 +42,11 @@ class AbstractLoss(nn.Module, ABC):
     ----------
     generator : torch.Generator or None
         Source of the randomness of a loss that samples; training seeds it.
+    progress : float
+        Share of training that is done; training sets it before each epoch.
+    predicts : str or None
+        The field of the oracle's instance data that outputs (n, q) are, where they are part of the
+        constraints. None, as nearly always: outputs are costs.
 
     Raises
     ------
@@ -53,6 +58,8 @@ class AbstractLoss(nn.Module, ABC):
 
     requires: ClassVar[frozenset[str]] = frozenset()
     generator: torch.Generator | None = None
+    progress: float = 0.0
+    predicts: str | None = None
     oracle: Oracle
     _solved: list[Tensor] | None = None
 
@@ -143,7 +150,8 @@ class AbstractLoss(nn.Module, ABC):
         """
         self._check(output, target, reduction, return_decisions)
         if self.sign == -1:
-            output, target = -output, target.negated()
+            target = target.negated()
+            output = -output if self.predicts is None else output
         self._solved = [] if return_decisions else None
         values = self.per_sample(output, self.complete(target))
         if reduction == "mean":
@@ -154,6 +162,24 @@ class AbstractLoss(nn.Module, ABC):
             return values
         solved, self._solved = self._solved, None
         return values, solved[-1] if solved else self.solve(output, target.instance)[0]
+
+    def move_inputs(
+        self, model: nn.Module, inputs: Tensor, target: Any, generator: torch.Generator
+    ) -> Tensor:
+        """Return the inputs of a batch as training shows them to the model; most losses do nothing.
+
+        Parameters
+        ----------
+        model : nn.Module
+            From inputs to outputs.
+        inputs : Tensor of shape (n, ...)
+        target : Target
+            Of the same n instances.
+        generator : torch.Generator
+            All randomness comes from it.
+        """
+        del model, target, generator
+        return inputs
 
     def extra_repr(self) -> str:
         """Return the constructor's numbers and names, as the attributes hold them."""
@@ -247,6 +273,8 @@ class AbstractLoss(nn.Module, ABC):
             )
         for part in ("costs", "decisions"):
             value = getattr(target, part)
+            if self.predicts is not None and value is not None and len(value) == len(output):
+                continue  # there are other numbers of outputs and of costs
             if value is not None and value.shape != output.shape:
                 raise InvalidInputError(
                     f"{name}: got {part} of shape {tuple(value.shape)} in the target, "

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
 from dfl import _bridge
-from dfl.exceptions import InvalidInputError
+from dfl.losses._score import Baseline, NormalScore
 from dfl.losses.base import AbstractLoss
 from dfl.losses.target import Target
-from dfl.losses.weighted_likelihood import WeightedLikelihoodLoss
-from dfl.montecarlo.noise import Normal
-from dfl.montecarlo.samples import WeightedSamples
-from dfl.montecarlo.weights import leave_one_out, standardized
 from dfl_solvers.oracle import Oracle
-
-_BASELINES = {"leave-one-out": leave_one_out, "standardized": standardized}
 
 
 @final
@@ -80,48 +74,21 @@ class ScoreFunctionLoss(AbstractLoss):
         oracle: Oracle,
         sigma: float = 1.0,
         n_samples: int = 10,
-        baseline: Literal["leave-one-out", "standardized"] = "leave-one-out",
+        baseline: Baseline = "leave-one-out",
     ) -> None:
         super().__init__(oracle)
-        if not sigma > 0:
-            raise InvalidInputError(
-                f"ScoreFunctionLoss: got sigma={sigma}, expected a positive number"
-            )
-        if n_samples < 2:
-            raise InvalidInputError(
-                f"ScoreFunctionLoss: got n_samples={n_samples}, expected at least 2: the regret of "
-                "one draw is compared with that of others"
-            )
-        if baseline not in _BASELINES:
-            raise InvalidInputError(
-                f"ScoreFunctionLoss: got baseline={baseline!r}, expected one of: "
-                f"{', '.join(_BASELINES)}"
-            )
         self.sigma = sigma
         self.n_samples = n_samples
         self.baseline = baseline
         self.generator = torch.Generator().manual_seed(0)
-        self.likelihood = WeightedLikelihoodLoss(log_prob=self.log_density)
-
-    def log_density(self, output: Tensor, costs: Tensor) -> Tensor:
-        """Log-density (n, k), but for a constant, of costs (n, k, d) drawn around outputs."""
-        return -((costs - output[:, None]) ** 2).sum(-1) / (2 * self.sigma**2)
+        self.score = NormalScore("ScoreFunctionLoss", sigma, n_samples, baseline)
 
     def per_sample(self, output: Tensor, target: Target) -> Tensor:
         """Mean regret over the draws, with the score-function gradient; shape (n,)."""
-        n, d = output.shape
-        law = Normal()
-        noise = law.draw((n, self.n_samples, d), output, self.generator)  # type: ignore[arg-type]
-        mask = target.mask()
-        if mask is not None:  # padding has no noise, hence no gradient
-            noise = noise * mask.to(noise.device)[:, None]
-        costs = law.perturb(output.detach(), noise, self.sigma)
+        costs = self.score.draw(output, self.generator, target.mask())  # type: ignore[arg-type]
         decisions, _ = self.solve(costs, target.instance)
         regrets = self._objectives(decisions, target) - target.objectives[:, None]
-        advantages = _BASELINES[self.baseline](-regrets)
-        samples = WeightedSamples(costs, advantages / self.n_samples)
-        score = self.likelihood.per_sample(output, samples)
-        return regrets.mean(1) + score - score.detach()
+        return self.score.mean(output, costs, regrets)
 
     def _objectives(self, decisions: Tensor, target: Target) -> Tensor:
         """Objectives (n, k) of decisions (n, k, d) under the true costs."""

@@ -1,5 +1,6 @@
 """Regret in every published definition, and paired statistics on it."""
 
+from dfl.metrics.post_hoc import post_hoc_regret as post_hoc_regret
 from dfl.metrics.ranks import RankComparison as RankComparison
 from dfl.metrics.ranks import closable_regret as closable_regret
 from dfl.metrics.ranks import compare_ranks as compare_ranks
@@ -29,6 +30,7 @@ __all__ = [
     "normalized_regret",
     "optimal_objectives",
     "paired_bootstrap",
+    "post_hoc_regret",
     "probability_of_improvement",
     "regret",
     "unambiguous_regret",

@@ -26,7 +26,7 @@ def centered(values: Tensor, mask: Tensor | None = None) -> Tensor:
     Returns
     -------
     Tensor of shape (n, k)
-        Without gradient.
+        Without gradient; exactly zero where all values are equal.
 
     Examples
     --------
@@ -36,7 +36,11 @@ def centered(values: Tensor, mask: Tensor | None = None) -> Tensor:
     tensor([[ 0., -1.,  1.]])
     """
     values, mask, count = _read(values, mask)
-    return (values - values.sum(1, keepdim=True) / count) * mask
+    offsets = (values - values.sum(1, keepdim=True) / count) * mask
+    # the mean of equal values may round, and they would seem to differ from it
+    first = values.gather(1, mask.long().argmax(1, keepdim=True))
+    differ = ((values != first) & mask).any(1, keepdim=True)
+    return torch.where(differ, offsets, torch.zeros_like(offsets))
 
 
 def leave_one_out(values: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -32,6 +32,9 @@ class Run:
         schedule: str,
         max_iter: int,
         seed: int,
+        micro_batch_size: int | None = None,
+        max_grad_norm: float | None = None,
+        before_step: Callable[[nn.Module], None] | None = None,
     ) -> None:
         self.model = model
         self.loss = loss
@@ -39,6 +42,10 @@ class Run:
         if isinstance(optimizer, str):
             optimizer = make_optimizer(optimizer, model, learning_rate)
         self.optimizer = optimizer
+        self.micro_batch_size = micro_batch_size
+        self.max_grad_norm = max_grad_norm
+        self.before_step = before_step
+        self.max_iter = max_iter
         self.schedule = make_schedule(schedule, self.optimizer, max_iter)
         self.on_plateau = schedule == "plateau"
         if self.schedule is not None:
@@ -62,7 +69,10 @@ class Run:
         # imported here: compiled code is slow to load, and nobody trains while importing
         from dfl.training.linear import LinearEpoch
 
-        return LinearEpoch.of(*parts) or AutogradEpoch(*parts)
+        special = (self.micro_batch_size, self.max_grad_norm, self.before_step)
+        plain = all(part is None for part in special)
+        compiled = LinearEpoch.of(*parts) if plain else None
+        return compiled or AutogradEpoch(*parts, *special)
 
     @property
     def _device(self) -> torch.device:
@@ -75,6 +85,7 @@ class Run:
     def epoch(self) -> dict[str, float]:
         """Pass over the source once."""
         self.model.train()
+        self.loss.progress = len(self.history) / self.max_iter
         try:
             total, count = self.passage.run(self.generator)
         except Diverged as error:

@@ -53,6 +53,9 @@ def train(
     optimizer: str | torch.optim.Optimizer = "adam",
     learning_rate: float = 1e-2,
     schedule: str = "constant",
+    micro_batch_size: int | None = None,
+    max_grad_norm: float | None = None,
+    before_step: Callable[[nn.Module], None] | None = None,
     monitor: Callable[[nn.Module], float] | None = None,
     patience: int | None = None,
     checkpoint: Checkpoint | None = None,
@@ -78,6 +81,14 @@ def train(
         Of an optimizer given by name.
     schedule : {"constant", "cosine", "plateau"}, default="constant"
         How the learning rate changes over the epochs; ``"plateau"`` needs a monitor.
+    micro_batch_size : int, optional
+        Most samples that pass through the model at a time. The gradients of the pieces of a batch
+        add up to that of the batch, in less memory. Default: whole batches.
+    max_grad_norm : float, optional
+        Gradients that are longer are cut to this length before a step.
+    before_step : callable, optional
+        Is given the model when the gradients of a batch are complete, before they are cut, such as
+        to average them over processes.
     monitor : callable, optional
         Takes the model, in evaluation mode, before the first and after each epoch and returns a
         number to be made small, such as validation regret. The weights with the smallest one are
@@ -129,7 +140,23 @@ def train(
     (100, 3.0)
     """
     _check(max_iter, schedule, monitor, patience)
-    run = Run(model, loss, source, optimizer, learning_rate, schedule, max_iter, seed)
+    if micro_batch_size is not None and micro_batch_size < 1:
+        raise InvalidInputError(f"got micro_batch_size={micro_batch_size!r}, expected at least 1")
+    if max_grad_norm is not None and not max_grad_norm > 0:
+        raise InvalidInputError(f"got max_grad_norm={max_grad_norm!r}, expected a positive number")
+    run = Run(
+        model,
+        loss,
+        source,
+        optimizer,
+        learning_rate,
+        schedule,
+        max_iter,
+        seed,
+        micro_batch_size,
+        max_grad_norm,
+        before_step,
+    )
     if checkpoint is not None:
         run.resume(checkpoint)
     start = time.perf_counter() - (run.history[-1]["seconds"] if run.history else 0.0)

@@ -55,6 +55,10 @@ if TYPE_CHECKING:
     from dfl_solvers.problems.top_k import TopK as TopK
     from dfl_solvers.problems.traveling_salesman import TravelingSalesman as TravelingSalesman
     from dfl_solvers.program import Program as Program
+    from dfl_solvers.recourse.base import AbstractRecourse as AbstractRecourse
+    from dfl_solvers.recourse.discard import Discard as Discard
+    from dfl_solvers.recourse.reoptimize import Reoptimize as Reoptimize
+    from dfl_solvers.recourse.rescale import Rescale as Rescale
     from dfl_solvers.serialization import load_oracle as load_oracle
     from dfl_solvers.serialization import oracle_from_dict as oracle_from_dict
     from dfl_solvers.serialization import oracle_to_dict as oracle_to_dict
@@ -68,6 +72,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AbstractOracle": "oracle",
+    "AbstractRecourse": "recourse.base",
     "Assignment": "problems.assignment",
     "Ball": "problems.ball",
     "Box": "problems.box",
@@ -76,6 +81,7 @@ _HOMES = {
     "Counting": "wrappers",
     "Counts": "wrappers",
     "Degeneracy": "degeneracy",
+    "Discard": "recourse.discard",
     "DiverseMatching": "problems.diverse_matching",
     "Ellipsoid": "problems.ellipsoid",
     "EnergyScheduling": "problems.energy_scheduling",
@@ -99,6 +105,8 @@ _HOMES = {
     "Portfolio": "problems.portfolio",
     "Program": "program",
     "Ranking": "problems.ranking",
+    "Reoptimize": "recourse.reoptimize",
+    "Rescale": "recourse.rescale",
     "ShortestPath": "problems.graph_shortest_path",
     "Simplex": "problems.simplex",
     "Solution": "oracle",
@@ -119,6 +127,7 @@ _HOMES = {
 
 __all__ = [
     "AbstractOracle",
+    "AbstractRecourse",
     "Assignment",
     "Ball",
     "Box",
@@ -127,6 +136,7 @@ __all__ = [
     "Counting",
     "Counts",
     "Degeneracy",
+    "Discard",
     "DiverseMatching",
     "Ellipsoid",
     "EnergyScheduling",
@@ -150,6 +160,8 @@ __all__ = [
     "Portfolio",
     "Program",
     "Ranking",
+    "Reoptimize",
+    "Rescale",
     "ShortestPath",
     "Simplex",
     "Solution",

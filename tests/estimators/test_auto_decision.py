@@ -14,6 +14,7 @@ from scipy.stats import binomtest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold, TimeSeriesSplit
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
@@ -568,3 +569,74 @@ def test_progress_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert "least squares" in capsys.readouterr().err
     AutoDecisionRegressor(DATA.oracle, QUICK[:1], cv=2).fit(X, C)
     assert capsys.readouterr().err == ""
+
+
+def test_instances_of_weight_zero_might_as_well_not_be_there() -> None:
+    rng = np.random.default_rng(0)
+    good = np.sort(rng.permutation(300)[:180])
+    weights, spoiled = np.zeros(300), C.copy()
+    weights[good] = rng.uniform(1, 3, 180)
+    spoiled[weights == 0] = rng.uniform(0, 100, (120, C.shape[1]))
+    tried = [
+        ("least squares", LinearRegression()),
+        ("ridge", TwoStageRidgeCV(alphas=[0.1])),
+        ("polynomial, ridge", polynomial(TwoStageRidgeCV(alphas=[0.03]))),
+    ]
+    # the same folds of the good rows, by their places in either table
+    parts = [(np.setdiff1d(good, good[k::4]), good[k::4]) for k in range(4)]
+    places = [tuple(np.searchsorted(good, rows) for rows in part) for part in parts]
+    with_all = [(np.setdiff1d(np.arange(300), held), held) for _, held in parts]
+    plain = AutoDecisionRegressor(DATA.oracle, tried, cv=with_all, random_state=0).fit(X, spoiled)
+    # scalers in pipelines see the features alone, so rows of weight zero are left in them
+    model = AutoDecisionRegressor(DATA.oracle, tried[:2], cv=with_all, random_state=0)
+    model.fit(X, spoiled, weights)
+    alone = AutoDecisionRegressor(DATA.oracle, tried[:2], cv=places, random_state=0)
+    alone.fit(X[good], C[good], weights[good])
+    assert model.best_name_ == alone.best_name_
+    for found, expected in zip(model.leaderboard_, alone.leaderboard_, strict=True):
+        assert found.name == expected.name
+        assert found.regret == pytest.approx(expected.regret, abs=1e-9)
+        assert found.low == pytest.approx(expected.low, abs=1e-9)
+    np.testing.assert_allclose(model.predict(X), alone.predict(X), atol=1e-8)
+    assert plain.score(DATA.X[300:], DATA.C[300:]) < model.score(DATA.X[300:], DATA.C[300:]) - 0.05
+
+
+def test_who_takes_no_weights_drops_out() -> None:
+    tried = [("least squares", LinearRegression()), ("neighbors", KNeighborsRegressor())]
+    weights = np.random.default_rng(0).uniform(1, 3, 300)
+    model = AutoDecisionRegressor(DATA.oracle, tried, cv=2, random_state=0)
+    with pytest.warns(UserWarning, match=r"'neighbors' drops out.*KNeighborsRegressor takes none"):
+        model.fit(X, C, sample_weight=weights)
+    assert model.best_name_ == "least squares"
+    expected = LinearRegression().fit(X, C, sample_weight=weights)
+    np.testing.assert_allclose(model.predict(X), expected.predict(X))
+
+
+def test_ridge_with_a_weight_of_two_is_that_of_a_row_twice() -> None:
+    weights = np.ones(300)
+    weights[:40] = 2
+    for alpha in (0.0, 0.3):
+        model = TwoStageRidgeCV(DATA.oracle, alphas=[alpha], random_state=0)
+        weighted = model.fit(X, C, sample_weight=weights).coef_
+        doubled = model.fit(np.vstack([X, X[:40]]), np.vstack([C, C[:40]])).coef_
+        np.testing.assert_allclose(weighted, doubled, atol=1e-10)
+        assert not np.allclose(weighted, model.fit(X, C).coef_, atol=1e-3)
+
+
+def test_weights_of_instances_in_long_data_reach_every_row() -> None:
+    rng = np.random.default_rng(0)
+    long, groups = rng.normal(size=(120, 3)), rng.permutation(np.repeat(np.arange(30), 4))
+    prices = np.exp(long[:, 0]) + rng.normal(size=120)
+    order = groups[np.sort(np.unique(groups, return_index=True)[1])]  # of first appearance
+    weights = rng.uniform(0.5, 3, 30)
+    by_group = dict(zip(order, weights, strict=True))
+    rows = np.array([by_group[label] for label in groups])
+    expected = LinearRegression().fit(long, prices, sample_weight=rows).coef_
+    for model in (
+        dfl.PredictThenOptimizeRegressor(TopK(4, 1)),
+        TwoStageRidgeCV(TopK(4, 1), alphas=[0.0]),
+        AutoDecisionRegressor(TopK(4, 1), [("least squares", LinearRegression())], cv=2),
+    ):
+        model.fit(long, prices, sample_weight=weights, groups=groups)
+        found = model.predict(np.eye(3)) - model.predict(np.zeros((3, 3)))
+        np.testing.assert_allclose(found, expected, atol=1e-9)

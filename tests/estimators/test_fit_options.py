@@ -8,6 +8,7 @@ import time
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
@@ -64,6 +65,14 @@ def test_weights_count_in_the_validation() -> None:
     noise = make().fit(X[100:], C[100:], validation=(X[:50], rng.permutation(C[:50])))
     assert noise.history_[0]["loss"] == absent.history_[0]["loss"]
     assert noise.history_[0]["validation"] != absent.history_[0]["validation"]
+
+
+def test_instances_that_all_weigh_nothing_cannot_validate() -> None:
+    held = {"X": X[:9], "y": C[:9], "sample_weight": np.r_[np.zeros(8), 1.0]}
+    make().fit(X[9:], C[9:], validation=held)
+    table = pd.DataFrame(X, index=pd.date_range("2026-01-01", periods=200))
+    with pytest.raises(InvalidInputError, match=r"validate on are zero.*early_stopping=False"):
+        make().fit(table, C, sample_weight=np.r_[np.ones(150), np.zeros(50)])
 
 
 def test_weights_of_instances_in_long_data() -> None:

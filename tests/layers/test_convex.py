@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from dfl.exceptions import InfeasibleError, InvalidInputError
-from dfl.layers import ConvexLayer
-from dfl_solvers import GridShortestPath, LinearProgram, Program
+from dfl.layers import ConvexLayer, QuadraticLayer
+from dfl_solvers import GridShortestPath, LinearProgram, Program, Simplex
 from dfl_solvers.backends.clarabel import solve_cone_program
 from dfl_solvers.backends.quadratic import QuadraticPrograms
 from dfl_solvers.kernels import set_threads
@@ -469,6 +469,19 @@ def test_parts_that_are_no_numbers_are_refused():
         ConvexLayer(p="cheap")
     with pytest.raises(InvalidInputError, match="got no Q"):
         ConvexLayer()(torch.zeros(3))
+
+
+def test_numbers_whose_squares_are_infinite_are_refused():
+    layer, costs = QuadraticLayer(Simplex(3)), torch.tensor([[3.0, 2.0, 1.0]], dtype=torch.float64)
+    torch.testing.assert_close(layer(1e23 * costs), torch.tensor([[0.0, 0.0, 1.0]]).double())
+    with pytest.raises(InvalidInputError, match=r"p of size 3e\+30 and Q of size 1: rounding"):
+        layer(1e30 * costs)
+    with pytest.raises(
+        InvalidInputError, match=r"instance 0: p holds 3e\+155, expected numbers up"
+    ):
+        layer(1e155 * costs)
+    with pytest.raises(InvalidInputError, match="p holds NaN or an infinite number"):
+        layer(torch.inf * costs)
 
 
 # programs

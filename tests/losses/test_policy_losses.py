@@ -164,14 +164,14 @@ class Fixed:
     """A generator's stand-in, for noise that is known beforehand."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, noise: torch.Tensor) -> None:
-        from dfl.losses import score_function
+        from dfl.losses import _score
 
-        class Law(score_function.Normal):
+        class Law(_score.Normal):
             def draw(self, shape, like, generator):
                 assert shape == noise.shape
                 return noise
 
-        monkeypatch.setattr(score_function, "Normal", Law)
+        monkeypatch.setattr(_score, "Normal", Law)
 
 
 def test_the_score_function_is_the_group_relative_policy_gradient(
@@ -206,7 +206,7 @@ def test_the_score_function_is_the_group_relative_policy_gradient(
     torch.testing.assert_close(output.grad, -direction(noise, advantages / 4), rtol=0, atol=1e-12)
     # the same through the shared loss, with its clip
     again = PREDICTED.clone().requires_grad_()
-    clipped = WeightedLikelihoodLoss(log_prob=loss.log_density, clip=0.2)
+    clipped = WeightedLikelihoodLoss(log_prob=loss.score.log_density, clip=0.2)
     clipped(again, WeightedSamples(actions, advantages / 4, old)).backward()
     torch.testing.assert_close(output.grad, again.grad, rtol=0, atol=1e-12)
 

@@ -89,6 +89,20 @@ def test_baselines_have_their_exact_values() -> None:
     )
 
 
+@pytest.mark.parametrize("rule", [centered, leave_one_out])
+def test_equal_values_are_exactly_zero_whatever_their_mean_rounds_to(rule) -> None:
+    for value in (0.1, 0.3, 1 / 3, 0.7):
+        for k in range(1, 17):
+            values = torch.full((1, k + 2), value)
+            values[0, 0] = torch.nan
+            mask = torch.arange(k + 2)[None] > 1
+            assert not rule(values, mask).any()
+            assert not rule(values[:, 1:]).any()
+    almost = torch.full((1, 7), 0.1)
+    almost[0, 3] = 0.1001
+    assert rule(almost).all()
+
+
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=9))
 def test_centered_is_leave_one_out_but_for_a_factor(values: list[float]) -> None:
     v, k = tensor([values]), len(values)

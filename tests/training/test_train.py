@@ -156,3 +156,68 @@ def test_progress_goes_to_the_error_stream(capsys: pytest.CaptureFixture[str]) -
     out, err = capsys.readouterr()
     assert out == ""
     assert "2/2" in err
+
+
+class Wrapped(torch.nn.Module):
+    """A linear layer that is not trained by compiled code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = problem()[0]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(x)
+
+
+@pytest.mark.parametrize("size", [1, 3, 8, 100])
+@pytest.mark.parametrize("name", ["squared", "absolute"])
+def test_batches_in_pieces_have_the_gradient_of_the_whole(size: int, name: str) -> None:
+    found = {}
+    for pieces in (None, size):
+        model, (_, source) = Wrapped(), problem()
+        weighted = TableSource(source.inputs, source.target, 8, torch.arange(1.0, 41.0))
+        result = train(model, loss(name), weighted, max_iter=3, micro_batch_size=pieces)
+        found[pieces] = model.linear.weight.data, [entry["loss"] for entry in result.history]
+    torch.testing.assert_close(found[None][0], found[size][0], atol=1e-5, rtol=0)
+    assert found[None][1] == pytest.approx(found[size][1], rel=1e-4)
+
+
+def test_long_gradients_are_cut_and_short_ones_are_not() -> None:
+    moved = {}
+    for norm in (None, 1e-3, 1e6):
+        model, source = problem()
+        train(
+            model,
+            loss("squared"),
+            source,
+            max_iter=1,
+            optimizer="sgd",
+            learning_rate=1.0 if norm == 1e-3 else 1e-3,
+            max_grad_norm=norm,
+        )
+        moved[norm] = float(torch.cat([model.weight.data.flatten(), model.bias.data]).norm())
+    assert 0 < moved[1e-3] <= 5 * 1e-3 * (1 + 1e-5)  # five batches
+    assert moved[1e6] == pytest.approx(moved[None], rel=1e-4)
+    with pytest.raises(InvalidInputError, match="max_grad_norm"):
+        train(*problem_and_loss(), max_grad_norm=0.0)
+    with pytest.raises(InvalidInputError, match="micro_batch_size"):
+        train(*problem_and_loss(), micro_batch_size=0)
+
+
+def test_gradients_can_be_changed_before_a_step() -> None:
+    found = {}
+    for times in (1.0, -1.0):
+        model, source = problem()
+
+        def scale(trained: torch.nn.Module, times: float = times) -> None:
+            for parameter in trained.parameters():
+                parameter.grad *= times
+
+        train(model, loss("squared"), source, max_iter=1, optimizer="sgd", before_step=scale)
+        found[times] = model.weight.data
+    assert (found[1.0] * found[-1.0] < 0).all()  # from zero, the other way
+
+
+def problem_and_loss():
+    model, source = problem()
+    return model, loss("squared"), source

@@ -19,6 +19,10 @@ from dfl_solvers.oracle import Array, Status
 _STEPS = 20, 200
 # variables and constraints above which an instance takes some hundred microseconds
 _LARGE = 60
+# far below the root of the largest float
+_LARGEST = 1e150
+# linear terms so many times as large as the quadratic ones leave eight digits after refinement
+_STEEPEST = 1e24
 
 
 class Data(NamedTuple):
@@ -83,7 +87,8 @@ class QuadraticPrograms:
     Raises
     ------
     InvalidInputError
-        If shapes disagree, or a number is NaN or infinite.
+        If shapes disagree, a number is NaN, infinite or above 1e150, or p is more than 1e24 times
+        as large as Q.
 
     Notes
     -----
@@ -132,6 +137,13 @@ class QuadraticPrograms:
             **{name: arrays[name][None] if self.shared[name] else arrays[name] for name in arrays}
         )
         self.n = _check_shapes(self.data, self.shared)
+        steep, curved = np.abs(self.data.p).max(initial=0.0), np.abs(self.data.Q).max(initial=0.0)
+        if steep > _STEEPEST * curved > 0:
+            raise InvalidInputError(
+                f"quadratic program: got p of size {steep:.3g} and Q of size {curved:.3g}: "
+                f"rounding hides the solution where p is {_STEEPEST:g} times as large; use other "
+                "units"
+            )
 
     def solve(self, derivatives: bool = False) -> QuadraticSolution:
         """Solve all instances.
@@ -280,12 +292,21 @@ def _read(name: str, value: npt.ArrayLike) -> Array:
             f"{n_axes + 1} with one for the instances"
         )
     # a sum is faster than a look at every number
-    if not np.isfinite(array.sum()):
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.vecdot(array, array).sum()
+    if not np.isfinite(squares):
         wrong = ~np.isfinite(array) & ~((array == np.inf) & (name == "h"))
         for place in np.argwhere(wrong)[:1]:
             where = f"instance {place[0]}: " if array.ndim > n_axes else ""
             raise InvalidInputError(
                 f"quadratic program: {where}{name} holds NaN or an infinite number"
+            )
+        # steps of the method are products of two numbers, which would be infinite
+        for place in np.argwhere(np.isfinite(array) & (np.abs(array) > _LARGEST))[:1]:
+            where = f"instance {place[0]}: " if array.ndim > n_axes else ""
+            raise InvalidInputError(
+                f"quadratic program: {where}{name} holds {array[tuple(place)]:.3g}, expected "
+                f"numbers up to {_LARGEST:g}, whose squares are finite; use other units"
             )
     return array
 

@@ -1,0 +1,1 @@
+"""What is done about a decision once the true constraints are known, and what that costs."""
