@@ -2,6 +2,6 @@
 
 from dfl_solvers._lazy import lazy
 
-_ROOMS = ("baselines", "envs", "smc")
+_ROOMS = ("baselines", "envs", "preference", "robust", "segment", "smc")
 
 __getattr__, __dir__ = lazy(__name__, {}, _ROOMS)

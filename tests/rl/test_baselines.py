@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
 from dataclasses import replace
@@ -222,6 +223,14 @@ def test_the_agent_learns(model: BatchedModel, steps: int, settings: dict, bette
     policy = train_ppo(model, steps, generator=seeded(), budget=budget, **settings)
     assert budget.spent("env_steps") == steps // 1024 * 1024
     assert budget.seconds["train"] > 0
+    assert [each["env_steps"] for each in policy.history] == [
+        1024.0 * (i + 1) for i in range(steps // 1024)
+    ]
+    # it gets better on the way, and no episode is lost
+    assert policy.history[-1]["return"] > policy.history[0]["return"]
+    if isinstance(model, CartPole):
+        earned = sum(each["return"] * each["episodes"] for each in policy.history)
+        assert steps - 1024 - 16 * 500 < earned <= steps
     blind = play(model, random_shooting(model, n_plans=1, depth=1), 200, 500, generator=seeded())
     for trained in (policy, replace(policy, deterministic=False)):
         earned = play(model, trained, 100, 500, generator=seeded())
@@ -273,6 +282,12 @@ def test_a_budget_and_too_few_steps_are_refused() -> None:
         train_ppo(Pendulum(), 64, n_envs=1, rollout=1, generator=seeded())
     with pytest.raises(InvalidInputError, match="batch_size=1, expected at least 2"):
         train_ppo(Pendulum(), 1024, batch_size=1, generator=seeded())
+    for name, number in (
+        ("discount", 2.0), ("trace", -0.1), ("learning_rate", math.nan), ("clip", -1),
+        ("entropy", -1),
+    ):  # fmt: skip
+        with pytest.raises(InvalidInputError, match=f"got {name}={number}, expected"):
+            train_ppo(Pendulum(), 64, n_envs=4, rollout=16, generator=seeded(), **{name: number})
     with pytest.raises(BudgetError, match="env_steps"):
         train_ppo(
             Pendulum(), 64, n_envs=4, rollout=16, generator=seeded(),

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ from torch import Tensor, nn
 
 from dfl.exceptions import InvalidInputError, TrainingError
 from dfl.rl.envs import Pendulum, RubiksCube, SequentialKnapsack, play, two_step_model
-from dfl.rl.smc import PolicyValueNetwork, SMCPolicyOptimizer
+from dfl.rl.smc import PolicyValueNetwork, SMCPolicyOptimizer, smc_search
+from dfl.rl.smc.law import law_of
+from dfl.rl.smc.network import evaluate
 from dfl_solvers import Knapsack
 
 ROOT = Path(__file__).parents[2]
@@ -389,3 +392,59 @@ def test_what_is_wrong_is_refused_by_name() -> None:
         policy.score(n_episodes=0)
     with pytest.raises(InvalidInputError, match=r"n_actions=9 .* expected 2 and None"):
         policy.score(RubiksCube(2))
+
+
+class Elsewhere(nn.Module):
+    """A network on a device without numbers, which answers on the CPU: what it saw is known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1, device="meta"))
+        self.saw = torch.device("cpu")
+
+    def forward(self, observations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        self.saw = observations.device
+        return torch.zeros(len(observations), 2), torch.zeros(len(observations))
+
+
+def test_observations_go_to_the_device_of_the_network_and_what_it_says_comes_back() -> None:
+    network, model = Elsewhere(), two_step_model()
+    state = model.reset(3, torch.Generator().manual_seed(0))
+    found = smc_search(
+        model, network, state, temperature=1.0, generator=torch.Generator().manual_seed(0)
+    )
+    assert network.saw.type == "meta"
+    assert found.actions.device.type == "cpu"
+    there = {name: values.to("meta") for name, values in state.items()}
+    parameters, values = evaluate(network, law_of(model), Shown(), there)
+    assert parameters.device.type == values.device.type == "meta"
+
+
+class Shown:
+    """A simulator that shows its states as they are."""
+
+    n_actions, action_dim = 2, None
+
+    def observe(self, state):
+        return next(iter(state.values()))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no accelerator on this machine")
+@pytest.mark.parametrize("make", [two_step_model, partial(Pendulum, max_steps=8)])
+def test_a_network_on_an_accelerator_learns_in_a_simulator_on_the_cpu(make, tmp_path: Path) -> None:
+    model = make()
+    n_inputs = model.observe(model.reset(1, torch.Generator()))[0].numel()
+    network = PolicyValueNetwork(n_inputs, law_of(model).size, (16,)).to("cuda")
+    fitted = SMCPolicyOptimizer(
+        network, max_iter=2, rollout_length=4, depth=2, max_episode_steps=8, random_state=0,
+        checkpoint=tmp_path / "kept",
+    ).fit(model)  # fmt: skip
+    assert next(fitted.network_.parameters()).device.type == "cuda"
+    assert any(
+        not torch.equal(a, b.to("cuda"))
+        for a, b in zip(fitted.network_.parameters(), network.parameters(), strict=True)
+    )
+    state = model.reset(5, torch.Generator().manual_seed(0))
+    assert fitted.decide(state).device.type == "cpu"
+    assert fitted.decide(model.observe(state), search=False).device.type == "cpu"
+    assert all(math.isfinite(fitted.score(n_episodes=4, search=search)) for search in (True, False))

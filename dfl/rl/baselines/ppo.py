@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
@@ -32,11 +33,19 @@ class PPOPolicy:
         The trained agent, with its networks in ``agent.policy``.
     deterministic : bool
         Take the likeliest action; else draw from the policy.
+    history : tuple of dict
+        Per rollout of training: ``env_steps`` so far, ``episodes`` that ended, and their mean
+        ``return`` if any did.
     """
 
     model: BatchedModel
     agent: Any
     deterministic: bool = True
+    history: tuple[dict[str, float], ...] = ()
+
+    def on(self, model: BatchedModel) -> PPOPolicy:
+        """Return the policy in another model, of like observations and actions."""
+        return replace(self, model=model)
 
     @torch.no_grad()
     def __call__(self, state: State, generator: torch.Generator) -> Tensor:
@@ -113,7 +122,7 @@ def train_ppo(
     MissingDependencyError
         If Stable-Baselines3 is not installed.
     InvalidInputError
-        If not one rollout fits in, or a number is too small.
+        If not one rollout fits in, or a number is out of range.
     BudgetError
         If the next step would exceed the limit of the budget.
 
@@ -143,17 +152,26 @@ def train_ppo(
     for name, (number, bound) in least.items():
         if number < bound:
             raise InvalidInputError(f"train_ppo: got {name}={number}, expected at least {bound}")
+    for name, share in (("discount", discount), ("trace", trace)):
+        if not 0 <= share <= 1:
+            raise InvalidInputError(f"train_ppo: got {name}={share}, expected a number from 0 to 1")
+    for name, rate in (("learning_rate", learning_rate), ("clip", clip)):
+        if not 0 < rate < math.inf:
+            raise InvalidInputError(f"train_ppo: got {name}={rate}, expected a positive number")
+    if not 0 <= entropy < math.inf:
+        raise InvalidInputError(f"train_ppo: got entropy={entropy}, expected at least 0")
     if n_env_steps < size:
         raise InvalidInputError(
             f"train_ppo: got n_env_steps={n_env_steps}, n_envs={n_envs} and rollout={rollout}, "
             f"expected at least one rollout of {size} steps"
         )
     algorithm = import_optional("stable_baselines3", "rl").PPO
-    seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
+    seed = int(torch.randint(2**31 - 1, (1,), generator=generator, device=generator.device))
     with own_randomness(), nullcontext() if budget is None else budget.timed():
+        environments = vec_env(model, n_envs, generator, budget)
         agent = algorithm(
             "MlpPolicy",
-            vec_env(model, n_envs, generator, budget),
+            environments,
             learning_rate=learning_rate,
             n_steps=rollout,
             batch_size=min(batch_size, size),
@@ -168,7 +186,22 @@ def train_ppo(
         )
         agent.learn(n_env_steps // size * size)
     agent.policy.set_training_mode(False)
-    return PPOPolicy(model, agent)
+    history = _history(environments.finished, size, n_env_steps // size)
+    return PPOPolicy(model, agent, history=history)
+
+
+def _history(
+    finished: list[tuple[int, float]], size: int, n_rollouts: int
+) -> tuple[dict[str, float], ...]:
+    """Sum up the episodes that ended in each rollout of so many steps."""
+    earned: list[list[float]] = [[] for _ in range(n_rollouts)]
+    for steps, value in finished:
+        earned[(steps - 1) // size].append(value)
+    return tuple(
+        {"env_steps": float(size * (i + 1)), "episodes": float(len(values))}
+        | ({"return": sum(values) / len(values)} if values else {})
+        for i, values in enumerate(earned)
+    )
 
 
 @contextmanager

@@ -31,7 +31,8 @@ def vec_env(
     -------
     VecEnv
         It hands on the last observation of an episode, and whether it was truncated, as
-        Stable-Baselines3 needs them to value it.
+        Stable-Baselines3 needs them to value it. ``finished`` has for each episode that ended the
+        steps of all episodes up to then, and its return.
 
     Raises
     ------
@@ -52,6 +53,8 @@ def vec_env(
 
         def reset(self) -> np.ndarray:
             self.state = model.reset(n_envs, generator)
+            self.steps, self.earned = 0, torch.zeros(n_envs, dtype=torch.float64)
+            self.finished: list[tuple[int, float]] = []
             return self._shown()
 
         def step_async(self, actions: np.ndarray) -> None:
@@ -64,6 +67,10 @@ def vec_env(
                 self.state, self.chosen, generator
             )
             ended = terminated | truncated
+            self.steps += n_envs
+            self.earned += rewards.to(self.earned)
+            self.finished += [(self.steps, value) for value in self.earned[ended].tolist()]
+            self.earned = self.earned.masked_fill(ended, 0.0)
             infos: list[dict[str, Any]] = [{} for _ in range(n_envs)]
             if ended.any():
                 last = self._shown()

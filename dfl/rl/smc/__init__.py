@@ -1,6 +1,6 @@
 """Sequential Monte Carlo search in a model, and policies that learn from it."""
 
-from dfl.rl.smc.advantages import generalized_advantages as generalized_advantages
+from dfl.rl.advantages import generalized_advantages as generalized_advantages
 from dfl.rl.smc.exact import expectation_step as expectation_step
 from dfl.rl.smc.exact import maximization_step as maximization_step
 from dfl.rl.smc.exact import search_limit as search_limit

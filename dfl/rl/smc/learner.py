@@ -33,14 +33,19 @@ class Steps:
         What the values are to be.
     advantages : Tensor of shape (n, k)
         Of the particles of the search at each step.
+        Or of shape (1, m), of m actions that are weighed against each other over all steps.
     reference : Tensor of shape (n, p)
         How the policy acts that the new one is to stay near.
+    taken : Tensor of shape (n, 1, ...), optional
+        Raw actions that were taken, for a network with ``action_values``, which learns from
+        ``returns`` what they are worth.
     """
 
     observations: Tensor
     returns: Tensor
     advantages: Tensor
     reference: Tensor
+    taken: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.returns)
@@ -131,6 +136,14 @@ class Learner(nn.Module):
         held = (multipliers.detach() * apart + multipliers * (self.budgets - apart.detach())).sum(1)
         terms = held + self._temperature_dual(steps.advantages)
         terms = terms + self._squared_error(values, steps.returns)
+        if steps.taken is not None:
+            # what the values lag behind by while they grow is due to no action; left in, it would
+            # be learned first for the action that is taken most, and make that likelier still
+            behind = (steps.returns - values).mean().detach()
+            worth = self.network.action_values(  # type: ignore[operator]
+                steps.observations, steps.taken
+            )
+            terms = terms + self._squared_error(worth.squeeze(1), steps.returns - behind)
         return torch.cat([parameters, steps.reference, terms[:, None]], 1)
 
     def loss(self) -> WeightedLikelihoodLoss:

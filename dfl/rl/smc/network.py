@@ -108,12 +108,20 @@ def _linear(n_in: int, n_out: int, scale: float, generator: torch.Generator | No
     return layer
 
 
+def seen_by(network: Network | nn.Module, observations: Tensor) -> Tensor:
+    """Return observations on the device of a network: simulators may be on another."""
+    if isinstance(network, nn.Module):
+        for held in itertools.chain(network.parameters(), network.buffers()):
+            return observations.to(held.device)
+    return observations
+
+
 def evaluate(
     network: Network, law: ActionLaw, model: BatchedModel, state: State
 ) -> tuple[Tensor, Tensor]:
-    """Return parameters (n, p) and values (n,) of n states."""
+    """Return parameters (n, p) and values (n,) of n states, on the device of their observations."""
     observations = model.observe(state)
-    found, n = network(observations), len(observations)
+    found, n = network(seen_by(network, observations)), len(observations)
     if not isinstance(found, (tuple, list)) or len(found) != 2:
         raise InvalidInputError(
             f"the network returned a {type(found).__name__}, expected two tensors: how to act of "
@@ -126,7 +134,7 @@ def evaluate(
             f"shape {tuple(value.shape)} for {n} observations, expected ({n}, {law.size}) and "
             f"({n},)"
         )
-    return parameters, value
+    return parameters.to(observations.device), value.to(observations.device)
 
 
 def drawn(

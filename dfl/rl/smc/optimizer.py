@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import math
 import os
@@ -14,25 +13,26 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from dfl.estimators._fingerprint import digest
 from dfl.estimators._randomness import generator_of, private_randomness
 from dfl.estimators.base import BaseDecisionEstimator
 from dfl.estimators.files import load_as
 from dfl.exceptions import InvalidInputError
-from dfl.rl.envs.model import BatchedModel, State, random_actions
+from dfl.rl.envs.model import BatchedModel, State
 from dfl.rl.envs.play import play
-from dfl.rl.smc.law import ActionLaw, law_of, make_law
+from dfl.rl.smc.law import law_of, make_law
 from dfl.rl.smc.learner import Learner
-from dfl.rl.smc.network import PolicyValueNetwork
+from dfl.rl.smc.network import PolicyValueNetwork, seen_by
+from dfl.rl.smc.preparation import (
+    check_numbers,
+    fingerprint,
+    first_network,
+    policy_budgets,
+    seeded,
+)
 from dfl.rl.smc.rollouts import SMCRollouts
 from dfl.rl.smc.search import SearchResult, smc_search
 from dfl.training import Checkpoint, train
 from dfl.training.train import Callback
-
-# what does not change what is learned
-_UNTOLD = ("network", "checkpoint", "verbose", "random_state")
-# what tells a model from another of its class
-_NUMBERS = (bool, int, float, str, tuple, type(None))
 
 
 @final
@@ -49,8 +49,9 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
     ----------
     network : "mlp" or nn.Module, default="mlp"
         From observations (n, ...) to how to act (n, p) and values (n,): ``n_actions`` logits, or
-        ``2 action_dim`` numbers; see ``smc_search``. A module is copied; ``"mlp"`` is a
-        ``PolicyValueNetwork`` with two layers of 256.
+        ``2 action_dim`` numbers; see ``smc_search``. A module is copied, and trained on the device
+        where it is, whatever that of the simulator; ``"mlp"`` is a ``PolicyValueNetwork`` with two
+        layers of 256, where the simulator is.
     max_iter : int, default=100
         Number of epochs. In each, ``n_environments * rollout_length`` steps are taken, and
         ``n_updates`` batches are learned from.
@@ -197,16 +198,16 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
             If training diverges, or ``checkpoint`` belongs to another fit.
         """
         law = law_of(model)
-        self._check()
+        check_numbers(self)
         seed = int(generator_of(self.random_state).integers(2**62))
-        first = model.observe(model.reset(2, _seeded(seed)))
-        network = self._start(first, law, seed)
+        first = model.observe(model.reset(2, seeded(seed)))
+        network = first_network(self.network, first, law, seed)
         learner = Learner(
             network,
             law,
             temperature=self.temperature,
             divergence=self.divergence,
-            policy_divergence=_budgets(self.policy_divergence, law),
+            policy_divergence=policy_budgets(self.policy_divergence, law),
             target_rate=self.target_rate,
         )
         source = SMCRollouts(
@@ -223,13 +224,13 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
         )
         checkpoint = None
         if self.checkpoint is not None:
-            checkpoint = Checkpoint(self.checkpoint, self._fingerprint(model, network, seed))
+            checkpoint = Checkpoint(self.checkpoint, fingerprint(self, model, network, seed))
         prices = [learner.log_temperature, learner.log_multipliers]
         groups: list[dict[str, Any]] = [
             {"params": [p for p in network.parameters() if p.requires_grad]},
             {"params": prices, "lr": self.dual_learning_rate},
         ]
-        with private_randomness(seed, first.device):
+        with private_randomness(seed, learner.budgets.device):
             result = train(
                 learner,
                 learner.loss(),
@@ -386,42 +387,6 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
             estimator.model_ = model
         return estimator
 
-    def _check(self) -> None:
-        most = math.log(self.n_particles) if self.n_particles >= 1 else 0.0
-        if not 0 < self.divergence < most:
-            raise InvalidInputError(
-                f"SMCPolicyOptimizer: got divergence={self.divergence}, expected a positive number "
-                f"below {most:.4g}, the logarithm of n_particles={self.n_particles}: weights of so "
-                "many particles cannot differ more from equal ones"
-            )
-        for name in ("temperature", "learning_rate", "dual_learning_rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise InvalidInputError(
-                    f"SMCPolicyOptimizer: got {name}={getattr(self, name)}, expected a positive "
-                    "number"
-                )
-        if not 0 < self.target_rate <= 1:
-            raise InvalidInputError(
-                f"SMCPolicyOptimizer: got target_rate={self.target_rate}, expected a share above 0"
-            )
-
-    def _start(self, first: Tensor, law: ActionLaw, seed: int) -> nn.Module:
-        """Return the network before training."""
-        if isinstance(self.network, nn.Module):
-            if not any(p.requires_grad for p in self.network.parameters()):
-                raise InvalidInputError(
-                    f"SMCPolicyOptimizer: got a network of type {type(self.network).__name__} "
-                    "without parameters that require a gradient, expected some to be trained"
-                )
-            return copy.deepcopy(self.network)
-        if self.network != "mlp":
-            raise InvalidInputError(
-                f"SMCPolicyOptimizer: got network={self.network!r}, expected 'mlp' or an nn.Module"
-            )
-        n_inputs = first[0].numel()
-        made = PolicyValueNetwork(n_inputs, law.size, generator=_seeded(seed))
-        return made.to(first.device, first.dtype if first.is_floating_point() else None)
-
     def _module(self, weights: dict[str, Tensor]) -> nn.Module | None:
         if self.network != "mlp":
             return None
@@ -471,45 +436,11 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
     def _likeliest(self, observations: Tensor) -> Tensor:
         if observations.is_floating_point():
             observations = observations.to(next(self.network_.parameters()).dtype)
-        parameters, _ = self.network_(observations)
+        parameters, _ = self.network_(seen_by(self.network_, observations))
         law = make_law(self.n_actions_, self.action_dim_)
-        return law.action(law.best(parameters))
+        return law.action(law.best(parameters)).to(observations.device)
 
     def _generator(self, random_state: Any) -> torch.Generator:
         if random_state is None:  # not what was drawn in fit: nobody is judged where he learned
-            return _seeded(self._seed + 1)
-        return _seeded(int(generator_of(random_state).integers(2**62)))
-
-    def _fingerprint(self, model: BatchedModel, network: nn.Module, seed: int) -> str:
-        told = {k: v for k, v in self.get_params(deep=False).items() if k not in _UNTOLD}
-        text = repr((seed, type(model).__name__, told, str(network)))
-        # a model is told by its public numbers, and by what it draws and does
-        named = {k: v for k, v in getattr(model, "__dict__", {}).items() if not k.startswith("_")}
-        numbers = {k: v for k, v in named.items() if isinstance(v, _NUMBERS)}
-        tables = [v for v in named.values() if isinstance(v, (Tensor, np.ndarray))]
-        generator = _seeded(seed)
-        state = model.reset(64, generator)
-        after, *earned = model.step(state, random_actions(model, 64, generator), generator)
-        shown = [model.observe(state), model.observe(after), *earned]
-        drawn = [v for v in state.values() if isinstance(v, Tensor)]
-        arrays = [*drawn, *shown, *tables, *network.state_dict().values()]
-        return digest(text + repr(numbers), arrays)
-
-
-def _seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def _budgets(asked: float | tuple[float, float] | None, law: ActionLaw) -> tuple[float, ...]:
-    """Return what each part of the divergence of policies may be."""
-    parts = law.budgets
-    if asked is None:
-        return parts
-    kinds = min(len(parts), 2)
-    each = tuple(asked) if isinstance(asked, (tuple, list)) else (asked,) * kinds
-    if len(each) != kinds or not all(0 < budget < math.inf for budget in each):
-        raise InvalidInputError(
-            f"SMCPolicyOptimizer: got policy_divergence={asked}, expected a positive number, or, "
-            "for continuous actions only, one for the means and one for the deviations"
-        )
-    return tuple(budget for budget in each for _ in range(len(parts) // kinds))
+            return seeded(self._seed + 1)
+        return seeded(int(generator_of(random_state).integers(2**62)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from dfl.exceptions import InvalidInputError
 from dfl.montecarlo import Budget, WeightedSamples
 from dfl.rl.envs.model import BatchedModel, State, acted, begin_anew
-from dfl.rl.smc.advantages import generalized_advantages
 from dfl.rl.smc.learner import Learner, Steps
 from dfl.rl.smc.replay import Replay
 from dfl.rl.smc.search import SearchResult, smc_search
+from dfl.rl.smc.targets import Weigh, as_searched, part, replayed
 
 
 @final
@@ -30,7 +30,11 @@ class SMCRollouts:
     ----------
     model : BatchedModel
     search : callable, default=smc_search
-        How to look ahead: ``smc_search`` or a ``functools.partial`` of it.
+        How to look ahead and act: ``smc_search``, a ``functools.partial`` of it, or another
+        function of the same arguments.
+    weigh : callable, default=as_searched
+        Which actions of replayed steps are to become likelier. Default: those that the search
+        found, by its weights.
     n_environments : int, default=64
     rollout_length : int, default=16
         Steps in each environment in a pass.
@@ -76,6 +80,7 @@ class SMCRollouts:
         self,
         model: BatchedModel,
         search: Callable[..., SearchResult] = smc_search,
+        weigh: Weigh = as_searched,
         *,
         n_environments: int = 64,
         rollout_length: int = 16,
@@ -103,6 +108,7 @@ class SMCRollouts:
                 raise InvalidInputError(f"got {name}={share}, expected a number from 0 to 1")
         self.model = model
         self.search = search
+        self.weigh = weigh
         self.n_environments = n_environments
         self.rollout_length = rollout_length
         self.n_updates = n_updates
@@ -150,15 +156,11 @@ class SMCRollouts:
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Put back what ``state_dict`` returned; what was spent is charged."""
-
-        def part(prefix: str) -> dict[str, Tensor]:
-            return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-
         # files are read to the CPU, and the model may be elsewhere
         first = self.model.reset(1, torch.Generator())
         device = next(iter(first.values())).device
-        self._replay.load_state_dict({k: v.to(device) for k, v in part("replay.").items()})
-        self._state = {k: v.to(device) for k, v in part("state.").items()} or None
+        self._replay.load_state_dict({k: v.to(device) for k, v in part(state, "replay.").items()})
+        self._state = {k: v.to(device) for k, v in part(state, "state.").items()} or None
         self._lengths, self._returns = state["lengths"], state["returns"]
         for kind, spent in zip(self.kinds, state["spent"].tolist(), strict=True):
             self.budget.charge(kind, spent)
@@ -215,30 +217,10 @@ class SMCRollouts:
 
     @torch.no_grad()
     def _batch(self, learner: Learner, generator: torch.Generator) -> tuple[Steps, WeightedSamples]:
-        """Draw sequences, and make targets for the values by the slow copy."""
+        """Draw sequences, make targets for the values by the slow copy, and weigh actions."""
         drawn = self._replay.sample(self.batch_size, generator)
-        shape = drawn["rewards"].shape
-        flat = {name: values.flatten(0, 1) for name, values in drawn.items()}
-        observations = self.model.observe(_part(flat, "state."))
-        reference, values = learner.target(observations)
-        # the state after a step is the next one, but at the end of an episode or of the sequence
-        over = drawn["terminated"] | drawn["truncated"]
-        over[:, -1] = True
-        next_values = values.reshape(shape).roll(-1, 1)
-        last = {name: each[over.flatten()] for name, each in _part(flat, "after.").items()}
-        next_values[over] = learner.target(self.model.observe(last))[1]
-        values = values.reshape(shape)
-        returns = values + generalized_advantages(
-            drawn["rewards"].to(values),
-            values,
-            next_values,
-            drawn["terminated"],
-            drawn["truncated"],
-            discount=self.discount,
-            trace=self.trace,
-        )
-        steps = Steps(observations, returns.flatten(), flat["advantages"], reference)
-        return steps, WeightedSamples(flat["raw"], flat["weights"])
+        seen = replayed(self.model, learner, drawn, discount=self.discount, trace=self.trace)
+        return self.weigh(learner, seen, generator)
 
     @torch.no_grad()
     def _summarize(self, learner: Learner, steps: Steps) -> None:
@@ -267,7 +249,3 @@ def _step(
         "weights": found.samples.weights,
         "advantages": found.advantages,
     }
-
-
-def _part(values: Mapping[str, Any], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}

@@ -1,0 +1,69 @@
+"""How methods without a slow copy are trained: by Adam, from one generator."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from dfl.estimators._randomness import private_randomness
+from dfl.exceptions import InvalidInputError
+from dfl.losses import AbstractLoss
+from dfl.rl.preference.sampling import precision_of
+from dfl.training import Source, train
+
+
+def trained_part(
+    learner: nn.Module,
+    denoiser: nn.Module,
+    loss: AbstractLoss,
+    source: Source,
+    *,
+    max_iter: int,
+    learning_rate: float,
+    generator: torch.Generator,
+) -> nn.Module:
+    """Train what of a learner's denoiser requires a gradient; return it, evaluated.
+
+    Parameters
+    ----------
+    learner : nn.Module
+    denoiser : nn.Module
+        Part of the learner.
+    loss : AbstractLoss
+    source : Source
+    max_iter : int
+    learning_rate : float
+    generator : torch.Generator
+        On the CPU. What modules draw by themselves, such as dropout, is seeded by it too, and the
+        caller's own generators stay as they are.
+
+    Returns
+    -------
+    nn.Module
+
+    Raises
+    ------
+    InvalidInputError
+        If nothing is to be trained, or a number is out of its range.
+    """
+    trained = [p for p in denoiser.parameters() if p.requires_grad]
+    if not trained:
+        raise InvalidInputError(
+            f"got a denoiser of type {type(denoiser).__name__} without parameters that require a "
+            "gradient, expected some to be trained"
+        )
+    if not 0 < learning_rate < math.inf:
+        raise InvalidInputError(f"got learning_rate={learning_rate}, expected a positive number")
+    seed = int(torch.randint(2**62, (), generator=generator))
+    with private_randomness(seed, precision_of(denoiser)[0]):
+        train(
+            learner,
+            loss,
+            source,
+            max_iter=max_iter,
+            optimizer=torch.optim.Adam(trained, lr=learning_rate),
+            seed=seed,
+        )
+    return denoiser

@@ -1,0 +1,495 @@
+"""Policies that are learned while an adversary moves what they see."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Self, final
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from dfl.adversary import AbstractStrength, ConstantStrength, WindowStrength, make_adversary
+from dfl.estimators._fingerprint import digest
+from dfl.estimators._randomness import generator_of, private_randomness
+from dfl.estimators.base import BaseDecisionEstimator
+from dfl.estimators.files import load_as
+from dfl.exceptions import InvalidInputError
+from dfl.rl.envs.model import random_actions
+from dfl.rl.robust.agent import RobustAgent, robust_law
+from dfl.rl.robust.collect import collector_of, shape_of
+from dfl.rl.robust.rollouts import AttackedRollouts
+from dfl.training import Checkpoint, train
+from dfl.training.train import Callback
+
+# what does not change what is learned
+_UNTOLD = ("checkpoint", "verbose", "random_state")
+# adversaries of the same name with a number of gradients
+_CLIMBERS = ("kl", "value", "surrogate")
+
+
+@final
+class RobustPolicyOptimizer(BaseDecisionEstimator):
+    r"""Learn to act well though an adversary moves what is observed within a ball.
+
+    Use it where sensors are noisy or may be tampered with. It is proximal policy optimization
+    (PPO) with an inner adversary, which attacks anew in each batch: with ``"identity"`` the
+    standard objective, with ``"surrogate"`` the worst case (ARPO), with ``"kl"`` the bilevel
+    objective of BARPO, and the losses of its ancestors SA-PPO and CAR-PPO. Their parameters are in
+    ``configuration_by_name``. The code of BARPO is not public: it is reconstructed here.
+
+    Parameters
+    ----------
+    adversary : {"identity", "random", "kl", "value", "surrogate"}, default="kl"
+        What the inner adversary makes large: the divergence of the policy, the loss of what actions
+        are worth, or the loss of PPO; see ``dfl.adversary``.
+    epsilon : float, default=0.1
+        Radius of the ball in the largest-coordinate norm, in standard deviations of what is
+        observed in training.
+    kappa : float, default=0.0
+        Weight of the second term of the objective.
+    strength : float or (float, float), default=1.0
+        Chance that the adversary's observation is the one that is seen: policies are mixed. A pair
+        is a window of training, in shares of it, over which it grows from 0 to 1.
+    radius : float or (float, float), default=1.0
+        Share of ``epsilon`` in training, or a window over which it grows from 0 to 1.
+    objective : {"attacked", "regularized", "weighted"}, default="attacked"
+        The policy under attack, and with weight ``kappa`` that on the truth, called guidance; the
+        policy on the truth with the divergence as a penalty (SA-PPO); or with the worst steps of a
+        batch under attack (CAR-PPO).
+    softness : float, default=10.0
+        Scale of the soft maximum over the steps of a batch, for ``"weighted"``.
+    attacked_rollouts : bool, default=False
+        Attack while steps are taken, too, for the objective ``"attacked"``; what is published
+        leaves open which is meant. The policy may come to rely on such an attack.
+    attack_steps : int, default=5
+        Gradients for each attack.
+    hidden : tuple of int, default=(64, 64)
+        Layers of each of three perceptrons; see ``RobustAgent``.
+    max_iter : int, default=50
+        Number of epochs. In each, ``n_environments * rollout_length`` steps are taken, and learned
+        from ``n_epochs`` times over in batches of ``batch_size``.
+    n_environments, rollout_length, n_epochs, batch_size, discount, trace, clip
+        See ``AttackedRollouts``.
+    entropy : float, default=0.0
+        Weight of the entropy of the policy.
+    deviation : float, default=1.0
+        First standard deviation of continuous actions, which are from -1 to 1.
+    learning_rate : float, default=1e-3
+        Of Adam; it falls to zero along half a cosine.
+    max_episode_steps : int, default=1000
+        Episodes are truncated after so many steps, whatever the environment does.
+    checkpoint : path, optional
+        File that keeps the state of ``fit``; a killed fit continues from it, on simulators to the
+        same weights.
+    verbose : int, default=0
+        1 shows a progress bar with the time left.
+    random_state : int, Generator, RandomState or None
+        Seeds the first weights, the environments, the adversary and the batches.
+
+    Attributes
+    ----------
+    agent_ : RobustAgent
+        The trained policy, with values and scales.
+    env_ : BatchedModel or VectorEnv
+        Where it learned; a loaded estimator has the one that ``load`` was given.
+    history_ : list of dict
+        Per epoch: ``loss``, mean ``return`` of the ``episodes`` that ended, if any did, under the
+        adversary if it attacks them, ``strength``, ``radius``, ``clipped``, ``learning_rate``,
+        ``seconds``, and what was spent so far.
+    budget_ : dict of str to float
+        What ``fit`` spent: ``env_steps``, ``attack_gradients``, ``optimizer_steps``, ``seconds``.
+    n_actions_, action_dim_ : int or None
+        Those of the environment.
+
+    Notes
+    -----
+    For a step with truth s, attacked observation x, action a and advantage A, and
+    :math:`L(r) = \max(-r A, -\mathrm{clip}(r) A)` with the ratio r to the old policy,
+
+    .. math::
+
+        \text{attacked} &: L(\pi(a | x) / \pi_{old}(a | x_{old})) + \kappa L(\pi(a|s) /
+        \pi_{old}(a|s)), \\
+        \text{regularized} &: L(\pi(a|s) / \pi_{old}(a|s)) + \kappa D(\pi(s) \| \pi(x)), \\
+        \text{weighted} &: L(\pi(a|s) / \pi_{old}(a|s)) + \kappa \sum_i p_i L_i(x_i),
+        \quad p = \mathrm{softmax}(L / \text{softness}).
+
+    With a strength t between 0 and 1 the attacked policy is
+    :math:`(1 - t) \pi(a | s) + t \pi(a | x)`. Gradients take x as given, which is exact for the
+    worst case, and else drops a term. With strength 0 it is PPO, bit for bit.
+
+    References
+    ----------
+    Li et al., "On the Tension Between Optimality and Adversarial Robustness in Policy
+    Optimization", 2025, arXiv 2512.01228. Zhang et al., "Robust Deep Reinforcement Learning against
+    Adversarial Perturbations on State Observations", NeurIPS 2020, arXiv 2003.08938. Schulman et
+    al., "Proximal Policy Optimization Algorithms", 2017, arXiv 1707.06347.
+
+    Examples
+    --------
+    >>> from dfl.rl.envs import CartPole
+    >>> from dfl.rl.robust import RobustPolicyOptimizer, configuration_by_name
+    >>> policy = RobustPolicyOptimizer(
+    ...     **configuration_by_name("barpo"), epsilon=0.1, max_iter=8, random_state=0
+    ... ).fit(CartPole())
+    >>> policy.score() > 50  # at random: some 20
+    True
+    """
+
+    agent_: RobustAgent
+    env_: Any
+    history_: list[dict[str, float]]
+    budget_: dict[str, float]
+
+    def __init__(
+        self,
+        adversary: str = "kl",
+        *,
+        epsilon: float = 0.1,
+        kappa: float = 0.0,
+        strength: float | tuple[float, float] = 1.0,
+        radius: float | tuple[float, float] = 1.0,
+        objective: str = "attacked",
+        softness: float = 10.0,
+        attacked_rollouts: bool = False,
+        attack_steps: int = 5,
+        hidden: tuple[int, ...] = (64, 64),
+        max_iter: int = 50,
+        n_environments: int = 16,
+        rollout_length: int = 128,
+        n_epochs: int = 10,
+        batch_size: int = 256,
+        discount: float = 0.99,
+        trace: float = 0.95,
+        clip: float = 0.2,
+        entropy: float = 0.0,
+        deviation: float = 1.0,
+        learning_rate: float = 1e-3,
+        max_episode_steps: int = 1000,
+        checkpoint: str | os.PathLike[str] | None = None,
+        verbose: int = 0,
+        random_state: Any = None,
+    ) -> None:
+        self.adversary = adversary
+        self.epsilon = epsilon
+        self.kappa = kappa
+        self.strength = strength
+        self.radius = radius
+        self.objective = objective
+        self.softness = softness
+        self.attacked_rollouts = attacked_rollouts
+        self.attack_steps = attack_steps
+        self.hidden = hidden
+        self.max_iter = max_iter
+        self.n_environments = n_environments
+        self.rollout_length = rollout_length
+        self.n_epochs = n_epochs
+        self.batch_size = batch_size
+        self.discount = discount
+        self.trace = trace
+        self.clip = clip
+        self.entropy = entropy
+        self.deviation = deviation
+        self.learning_rate = learning_rate
+        self.max_episode_steps = max_episode_steps
+        self.checkpoint = checkpoint
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def fit(self, env: Any, *, callbacks: Sequence[Callback] = ()) -> Self:
+        """Learn a policy for an environment.
+
+        Parameters
+        ----------
+        env : BatchedModel or gymnasium.vector.VectorEnv
+            A batched simulator, which is by far the faster, or Gymnasium's environments.
+        callbacks : sequence of callables, default=()
+            Each is called after each epoch with its entry of ``history_``; training stops if one
+            returns True.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InvalidInputError
+            If a parameter is out of its range, or the environment is of another kind.
+        TrainingError
+            If training diverges, or ``checkpoint`` belongs to another fit.
+        """
+        seed = int(generator_of(self.random_state).integers(2**62))
+        source = self._source(env)
+        shape = shape_of(source.collector)
+        n_actions, action_dim = source.collector.n_actions, source.collector.action_dim
+        agent = self._agent(math.prod(shape), n_actions, action_dim, _seeded(seed))
+        checkpoint = None
+        if self.checkpoint is not None:
+            checkpoint = Checkpoint(self.checkpoint, self._fingerprint(env, agent, seed))
+        device = next(agent.parameters()).device
+        with private_randomness(seed, device):
+            result = train(
+                agent,
+                agent.loss(self.clip),
+                source,
+                max_iter=self.max_iter,
+                learning_rate=self.learning_rate,
+                schedule="cosine",
+                max_grad_norm=0.5,
+                checkpoint=checkpoint,
+                callbacks=(lambda entry: entry.update(source.summary), *callbacks),
+                progress=self.verbose > 0,
+                seed=seed,
+            )
+        agent.zero_grad(set_to_none=True)
+        self.agent_ = agent
+        self.env_ = env
+        self.n_actions_, self.action_dim_ = n_actions, action_dim
+        self.observation_shape_ = shape
+        self.history_ = result.history
+        self.budget_ = {kind: float(source.budget.spent(kind)) for kind in source.kinds}
+        self.budget_["seconds"] = result.history[-1]["seconds"] if result.history else 0.0
+        self._seed = seed
+        return self
+
+    def decide(self, observation: Any) -> Any:
+        """Take the likeliest action in n states, as they are observed.
+
+        Parameters
+        ----------
+        observation : State, Tensor or ndarray
+            n states of a simulator, or observations (n, ...).
+
+        Returns
+        -------
+        Tensor, or ndarray for an ndarray
+            Actions of int64 of shape (n,), or from -1 to 1 of shape (n, action_dim).
+
+        Raises
+        ------
+        InvalidInputError
+            If shapes are other ones, or states are given and there is no simulator.
+        """
+        check_is_fitted(self)
+        given = observation
+        if isinstance(observation, Mapping):
+            given = self.env_of(None).observe(observation)
+        given = torch.as_tensor(given)
+        if tuple(given.shape[1:]) != self.observation_shape_:
+            raise InvalidInputError(
+                f"decide: got observations of shape {tuple(given.shape)}, expected "
+                f"(n, {', '.join(map(str, self.observation_shape_))})"
+            )
+        with torch.no_grad():
+            decided = self.agent_.best(self.agent_.scaled(given))
+        return decided.cpu().numpy() if isinstance(observation, np.ndarray) else decided
+
+    def score(
+        self,
+        env: Any = None,
+        n_episodes: int = 256,
+        *,
+        attack: Any = None,
+        random_state: Any = None,
+    ) -> float:
+        """Return the mean return of episodes, not discounted, of the likeliest actions.
+
+        Parameters
+        ----------
+        env : BatchedModel or VectorEnv, optional
+            Where to act. Default: that of ``fit``.
+        n_episodes : int, default=256
+        attack : AbstractAttack, name of one, or "worst", optional
+            Who moves what is seen, by up to ``epsilon``: see ``make_attack``. ``"worst"`` is the
+            least mean over all of them, of which ``"learned"`` takes a training of its own.
+            Default: nobody.
+        random_state : int, Generator, RandomState or None
+            Seeds the first states and the attack. Default: one that follows from that of ``fit``,
+            which began in other states.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no environment or no episode, or the environment has other actions, or there
+            is no such attack.
+        """
+        check_is_fitted(self)
+        from dfl.rl.robust.evaluation import ATTACKS, evaluate  # attacks learn by this class
+
+        asked = () if attack is None else ATTACKS if attack == "worst" else (attack,)
+        report = evaluate(
+            self, env, attacks=asked, n_episodes=n_episodes, random_state=random_state
+        )
+        if attack is None:
+            return float(report.natural.mean())
+        if attack == "worst":
+            return report.worst
+        return float(next(iter(report.attacked.values())).mean())
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        predictor: nn.Module | None = None,
+        *,
+        model: Any = None,
+    ) -> Self:
+        """Load what ``save`` saved.
+
+        Parameters
+        ----------
+        path : path
+            The folder.
+        predictor : None
+            Not needed: agents are made from the parameters.
+        model : BatchedModel or VectorEnv, optional
+            The environment, whose code is not stored; without one the policy decides on
+            observations.
+
+        Returns
+        -------
+        RobustPolicyOptimizer
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such folder.
+        InvalidInputError
+            If the folder is of another kind or was changed.
+        """
+
+        def leaf_of(name: str) -> Any:
+            if name != cls.__name__:
+                raise InvalidInputError(
+                    f"got an estimator of class {name!r}, expected {cls.__name__!r}"
+                )
+            return cls
+
+        estimator: Self = load_as(path, leaf_of, predictor)
+        if hasattr(estimator, "env_"):  # a description of it, unless it was loaded without one
+            del estimator.env_
+        if model is not None:
+            estimator.env_ = model
+        return estimator
+
+    def env_of(self, env: Any) -> Any:
+        """Return an environment, or that of ``fit`` for None; refuse one with other actions."""
+        found = getattr(self, "env_", None) if env is None else env
+        if found is None:
+            raise InvalidInputError(
+                "RobustPolicyOptimizer: there is no environment to act in; give one to load: "
+                "load(path, model=...)"
+            )
+        collector = collector_of(found, 1, None)
+        if (collector.n_actions, collector.action_dim) != (self.n_actions_, self.action_dim_):
+            raise InvalidInputError(
+                f"RobustPolicyOptimizer: got a {type(found).__name__} with n_actions="
+                f"{collector.n_actions} and action_dim={collector.action_dim}, expected "
+                f"{self.n_actions_} and {self.action_dim_}, as in fit"
+            )
+        return found
+
+    def seed_of(self, random_state: Any) -> int:
+        """Return the seed of first states; for None one that ``fit`` did not draw from."""
+        if random_state is None:  # nobody is judged where he learned
+            return self._seed + 1
+        return int(generator_of(random_state).integers(2**62))
+
+    def _source(self, env: Any) -> AttackedRollouts:
+        for name in ("learning_rate", "deviation", "entropy"):
+            least = -1e-300 if name == "entropy" else 0.0
+            if not least < getattr(self, name) < math.inf:
+                raise InvalidInputError(
+                    f"RobustPolicyOptimizer: got {name}={getattr(self, name)}, expected a positive "
+                    "number" + ("" if least == 0 else ", or 0")
+                )
+        if self.adversary not in (*_CLIMBERS, "identity", "random"):
+            raise InvalidInputError(
+                f"RobustPolicyOptimizer: got adversary={self.adversary!r}, expected one of: "
+                f"identity, random, {', '.join(_CLIMBERS)}"
+            )
+        attacked = self.attacked_rollouts and self.objective == "attacked"
+        if self.adversary == "surrogate" and attacked:
+            raise InvalidInputError(
+                "RobustPolicyOptimizer: adversary='surrogate' needs to know what actions gained, "
+                "which is not known while steps are taken; use attacked_rollouts=False"
+            )
+        parameters = {"steps": self.attack_steps} if self.adversary in _CLIMBERS else {}
+        identity = self.adversary == "identity"
+        return AttackedRollouts(
+            env,
+            make_adversary(self.adversary, 0.0 if identity else self.epsilon, parameters),
+            objective=self.objective,
+            kappa=self.kappa,
+            softness=self.softness,
+            strength=_schedule("strength", self.strength),
+            radius=_schedule("radius", self.radius),
+            attacked=self.attacked_rollouts,
+            n_passes=self.max_iter,
+            n_environments=self.n_environments,
+            rollout_length=self.rollout_length,
+            n_epochs=self.n_epochs,
+            batch_size=self.batch_size,
+            discount=self.discount,
+            trace=self.trace,
+            clip=self.clip,
+            max_episode_steps=self.max_episode_steps,
+        )
+
+    def _agent(
+        self,
+        n_inputs: int,
+        n_actions: int | None,
+        action_dim: int | None,
+        generator: torch.Generator | None,
+    ) -> RobustAgent:
+        return RobustAgent(
+            n_inputs,
+            robust_law(n_actions, action_dim),
+            hidden=tuple(self.hidden),
+            deviation=self.deviation,
+            entropy=self.entropy,
+            penalty=self.kappa if self.objective == "regularized" else 0.0,
+            generator=generator,
+        )
+
+    def _module(self, weights: dict[str, Tensor]) -> nn.Module | None:
+        return self._agent(
+            math.prod(self.observation_shape_), self.n_actions_, self.action_dim_, None
+        )
+
+    def _fingerprint(self, env: Any, agent: RobustAgent, seed: int) -> str:
+        told = {k: v for k, v in self.get_params(deep=False).items() if k not in _UNTOLD}
+        text = repr((seed, type(env).__name__, told, str(agent)))
+        # a simulator is told by what it draws and does
+        shown: list[Tensor] = []
+        if hasattr(env, "observe") and hasattr(env, "step"):
+            generator = _seeded(seed)
+            state = env.reset(64, generator)
+            after, *earned = env.step(state, random_actions(env, 64, generator), generator)
+            shown = [env.observe(state), env.observe(after), *earned]
+        return digest(text, [*shown, *agent.state_dict().values()])
+
+
+def _seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def _schedule(name: str, asked: float | tuple[float, float]) -> AbstractStrength:
+    """Return a schedule for a number, or for a window of training."""
+    if isinstance(asked, (tuple, list)):
+        if len(asked) != 2:
+            raise InvalidInputError(
+                f"RobustPolicyOptimizer: got {name}={asked}, expected a number from 0 to 1, or a "
+                "pair of them"
+            )
+        return WindowStrength(*asked)
+    return ConstantStrength(asked)

@@ -1,0 +1,103 @@
+"""What ``SMCPolicyOptimizer`` does before it learns: checks, the first network, a fingerprint."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dfl.estimators._fingerprint import digest
+from dfl.exceptions import InvalidInputError
+from dfl.rl.envs.model import BatchedModel, random_actions
+from dfl.rl.smc.law import ActionLaw
+from dfl.rl.smc.network import PolicyValueNetwork
+
+if TYPE_CHECKING:
+    from dfl.rl.smc.optimizer import SMCPolicyOptimizer
+
+# what does not change what is learned
+_UNTOLD = ("network", "checkpoint", "verbose", "random_state")
+# what tells a model from another of its class
+_NUMBERS = (bool, int, float, str, tuple, type(None))
+
+
+def check_numbers(optimizer: SMCPolicyOptimizer) -> None:
+    """Refuse parameters out of their range before anything is learned."""
+    most = math.log(optimizer.n_particles) if optimizer.n_particles >= 1 else 0.0
+    if not 0 < optimizer.divergence < most:
+        raise InvalidInputError(
+            f"SMCPolicyOptimizer: got divergence={optimizer.divergence}, expected a positive "
+            f"number below {most:.4g}, the logarithm of n_particles={optimizer.n_particles}: "
+            "weights of so many particles cannot differ more from equal ones"
+        )
+    for name in ("temperature", "learning_rate", "dual_learning_rate"):
+        if not 0 < getattr(optimizer, name) < math.inf:
+            raise InvalidInputError(
+                f"SMCPolicyOptimizer: got {name}={getattr(optimizer, name)}, expected a positive "
+                "number"
+            )
+    if not 0 < optimizer.target_rate <= 1:
+        raise InvalidInputError(
+            f"SMCPolicyOptimizer: got target_rate={optimizer.target_rate}, expected a share above 0"
+        )
+
+
+def first_network(network: str | nn.Module, first: Tensor, law: ActionLaw, seed: int) -> nn.Module:
+    """Return the network before training."""
+    if isinstance(network, nn.Module):
+        if not any(p.requires_grad for p in network.parameters()):
+            raise InvalidInputError(
+                f"SMCPolicyOptimizer: got a network of type {type(network).__name__} "
+                "without parameters that require a gradient, expected some to be trained"
+            )
+        return copy.deepcopy(network)
+    if network != "mlp":
+        raise InvalidInputError(
+            f"SMCPolicyOptimizer: got network={network!r}, expected 'mlp' or an nn.Module"
+        )
+    n_inputs = first[0].numel()
+    made = PolicyValueNetwork(n_inputs, law.size, generator=seeded(seed))
+    return made.to(first.device, first.dtype if first.is_floating_point() else None)
+
+
+def policy_budgets(asked: float | tuple[float, float] | None, law: ActionLaw) -> tuple[float, ...]:
+    """Return what each part of the divergence of policies may be."""
+    parts = law.budgets
+    if asked is None:
+        return parts
+    kinds = min(len(parts), 2)
+    each = tuple(asked) if isinstance(asked, (tuple, list)) else (asked,) * kinds
+    if len(each) != kinds or not all(0 < budget < math.inf for budget in each):
+        raise InvalidInputError(
+            f"SMCPolicyOptimizer: got policy_divergence={asked}, expected a positive number, or, "
+            "for continuous actions only, one for the means and one for the deviations"
+        )
+    return tuple(budget for budget in each for _ in range(len(parts) // kinds))
+
+
+def fingerprint(
+    optimizer: SMCPolicyOptimizer, model: BatchedModel, network: nn.Module, seed: int
+) -> str:
+    """Return what tells a fit from another, for checkpoints."""
+    told = {k: v for k, v in optimizer.get_params(deep=False).items() if k not in _UNTOLD}
+    text = repr((seed, type(model).__name__, told, str(network)))
+    # a model is told by its public numbers, and by what it draws and does
+    named = {k: v for k, v in getattr(model, "__dict__", {}).items() if not k.startswith("_")}
+    numbers = {k: v for k, v in named.items() if isinstance(v, _NUMBERS)}
+    tables = [v for v in named.values() if isinstance(v, (Tensor, np.ndarray))]
+    generator = seeded(seed)
+    state = model.reset(64, generator)
+    after, *earned = model.step(state, random_actions(model, 64, generator), generator)
+    shown = [model.observe(state), model.observe(after), *earned]
+    drawn = [v for v in state.values() if isinstance(v, Tensor)]
+    arrays = [*drawn, *shown, *tables, *network.state_dict().values()]
+    return digest(text + repr(numbers), arrays)
+
+
+def seeded(seed: int) -> torch.Generator:
+    """Return a generator of torch with a seed."""
+    return torch.Generator().manual_seed(seed)
