@@ -31,7 +31,9 @@ bench: $(VENV)/.dev
 	$(BIN)/python experiments/benchmarks/calibration.py --write docs/_generated/calibration.md
 	$(BIN)/python experiments/benchmarks/cube_search.py --write docs/_generated/cube_search.md
 	$(BIN)/python experiments/benchmarks/smc_speed.py --write docs/_generated/smc_speed.md
-	$(BIN)/python experiments/benchmarks/smc_cube.py --write docs/_generated/smc_cube.md
+	$(BIN)/python experiments/benchmarks/policy_recipes.py smc-cube
+	$(BIN)/python experiments/benchmarks/segment_values.py --write docs/_generated/segment_values.md
+	$(BIN)/python experiments/benchmarks/segment_gradients.py --write docs/_generated/segment_gradients.md
 	$(BIN)/python experiments/benchmarks/exact_training.py --write docs/_generated/exact_training.md
 	$(BIN)/python experiments/benchmarks/qp_layer.py --write docs/_generated/qp_layer.md
 	$(BIN)/python experiments/benchmarks/cone_aligned.py --write docs/_generated/cone_aligned.md

@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, final, get_args
 
-from pydantic import Field, NonNegativeInt, field_validator, model_validator
+from pydantic import Field, NonNegativeInt, ValidationError, field_validator, model_validator
 
 from dfl.exceptions import InvalidInputError
 from dfl_experiments.base import AbstractModel
-from dfl_experiments.config_errors import custom, one_of
+from dfl_experiments.config_errors import custom, explain, one_of
+from dfl_experiments.constraint_methods import ConstraintFocused, TwoStageConstraints
 from dfl_experiments.design.methods import Elimination, Linear, Reference
 from dfl_experiments.design.worlds import (
     LinearCosts,
@@ -31,10 +32,45 @@ from dfl_experiments.methods import (
     Single,
     TwoStage,
 )
+from dfl_experiments.policies.method import AbstractPolicyMethod
+from dfl_experiments.policies.preference import (
+    DDPO,
+    BestOfN,
+    DiffusionDPO,
+    DigitStudy,
+    GaussianStudy,
+    Guidance,
+    RingStudy,
+    Stepwise,
+    Untuned,
+)
+from dfl_experiments.policies.robust_control import PeerPPO, Robust, RobustControlStudy
+from dfl_experiments.policies.robust_exact import ExactRobust, IntrinsicStudy, StickyStudy
+from dfl_experiments.policies.robust_features import FeatureNoiseStudy, FeatureNoiseTraining
+from dfl_experiments.policies.segment import (
+    Credit,
+    Segment,
+    SegmentArithmeticStudy,
+    SegmentCreditStudy,
+)
+from dfl_experiments.policies.simulators import (
+    MPO,
+    PPO,
+    SMC,
+    VMPO,
+    CubeStudy,
+    Imitation,
+    PendulumStudy,
+    SequentialKnapsackStudy,
+    Shooting,
+    SokobanStudy,
+    UniformSearch,
+)
 from dfl_experiments.problems import (
     EnergyProblem,
     EntropyPortfolioProblem,
     KnapsackProblem,
+    KnapsackWeightsProblem,
     OrdinalClassesProblem,
     OrdinalDigitsProblem,
     PerfectMatchingProblem,
@@ -42,6 +78,7 @@ from dfl_experiments.problems import (
     PortfolioSP500Problem,
     ShortestPathProblem,
     SpanningTreeProblem,
+    StaffingProblem,
     SyntheticGridProblem,
 )
 
@@ -56,17 +93,64 @@ Problem = Annotated[
     | OrdinalDigitsProblem
     | SpanningTreeProblem
     | PerfectMatchingProblem
-    | SyntheticGridProblem,
+    | SyntheticGridProblem
+    | KnapsackWeightsProblem
+    | StaffingProblem,
     Field(discriminator="kind"),
 ]
 Method = Annotated[
-    TwoStage | DecisionFocused | Auto | Single | EqualWeight, Field(discriminator="estimator")
+    TwoStage
+    | DecisionFocused
+    | Auto
+    | Single
+    | EqualWeight
+    | TwoStageConstraints
+    | ConstraintFocused,
+    Field(discriminator="estimator"),
 ]
 DesignProblem = Annotated[
     ScaleDecoys | Misspecified | TabularBall | LinearCosts | LLMAllocation | LLMRouting,
     Field(discriminator="kind"),
 ]
 DesignMethod = Annotated[Elimination | Linear | Reference, Field(discriminator="learner")]
+PolicyProblem = Annotated[
+    CubeStudy
+    | SegmentArithmeticStudy
+    | SegmentCreditStudy
+    | PendulumStudy
+    | SokobanStudy
+    | SequentialKnapsackStudy
+    | RobustControlStudy
+    | DigitStudy
+    | GaussianStudy
+    | RingStudy
+    | StickyStudy
+    | IntrinsicStudy
+    | FeatureNoiseStudy,
+    Field(discriminator="kind"),
+]
+PolicyMethod = Annotated[
+    SMC
+    | Segment
+    | Credit
+    | PPO
+    | MPO
+    | VMPO
+    | Shooting
+    | UniformSearch
+    | Imitation
+    | Robust
+    | PeerPPO
+    | Untuned
+    | Stepwise
+    | DiffusionDPO
+    | DDPO
+    | BestOfN
+    | Guidance
+    | ExactRobust
+    | FeatureNoiseTraining,
+    Field(discriminator="algorithm"),
+]
 
 
 def _tagged(*unions: Any) -> dict[str, type[AbstractModel]]:
@@ -80,8 +164,10 @@ def _tagged(*unions: Any) -> dict[str, type[AbstractModel]]:
     return found
 
 
-TAGGED: Mapping[str, type[AbstractModel]] = _tagged(Problem, Method, DesignProblem, DesignMethod)
-"""The models by their tags: kinds of problems, estimators and learners."""
+TAGGED: Mapping[str, type[AbstractModel]] = _tagged(
+    Problem, Method, DesignProblem, DesignMethod, PolicyProblem, PolicyMethod
+)
+"""The models by their tags: kinds of problems, estimators, learners and algorithms."""
 
 
 class AbstractConfig(AbstractModel):
@@ -110,7 +196,8 @@ class RunConfig(AbstractConfig):
     @property
     def compared(self) -> list[AbstractMethod]:
         """The methods, and the theoretical minimum where it is known."""
-        return [*self.methods, *([ExpectedCosts()] if self.problem.draws_data else [])]
+        known = self.problem.draws_data and self.problem.knows_minimum
+        return [*self.methods, *([ExpectedCosts()] if known else [])]
 
     @field_validator("metrics")
     @classmethod
@@ -154,9 +241,7 @@ class DesignConfig(AbstractConfig):
     def _fit_together(self) -> DesignConfig:
         names = [method.name for method in self.methods]
         _check_names(names)
-        for name in self.baselines:
-            if name not in names:
-                raise custom(f"baselines: got {name!r}, expected {one_of(name, names)}")
+        _check_baselines(self.baselines, names)
         return self
 
     def baseline(self, method: DesignMethod) -> str | None:
@@ -167,7 +252,43 @@ class DesignConfig(AbstractConfig):
         return None if found == method.name else found
 
 
-Config = RunConfig | DesignConfig
+@final
+class PolicyConfig(AbstractConfig):
+    """One problem to learn policies for, some ways to learn them, some seeds."""
+
+    problem: PolicyProblem
+    methods: tuple[PolicyMethod, ...] = Field(min_length=1)
+    baselines: tuple[str, ...] = ()
+    """Methods that all others are compared with on the same seeds."""
+    trial_seed: NonNegativeInt = 1000
+    """Seed of the trials of methods with ``settings``; none of the seeds."""
+
+    @property
+    def compared(self) -> list[AbstractPolicyMethod]:
+        """The methods."""
+        return list(self.methods)
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> PolicyConfig:
+        names = [method.name for method in self.methods]
+        _check_names(names)
+        _check_baselines(self.baselines, names)
+        if self.trial_seed in self.seeds:
+            raise custom(f"trial_seed: got {self.trial_seed}, expected none of the seeds")
+        numbers = {method.name: len(method.settings) for method in self.methods if method.settings}
+        if len(set(numbers.values())) > 1:
+            raise custom(f"methods: got numbers of settings {numbers}, expected as many for each")
+        for method in self.methods:
+            for what, read in (("trial", method.on_trial), ("settings", method.finalists)):
+                try:
+                    read()
+                except ValidationError as error:
+                    wrong = explain(error, {}, type(method), {})
+                    raise custom(f"methods.{method.name}.{what}: {wrong}") from error
+        return self
+
+
+Config = RunConfig | DesignConfig | PolicyConfig
 
 
 @final
@@ -199,6 +320,12 @@ def parse_seeds(value: str | int, what: str = "seeds") -> list[int]:
     if not found:
         raise InvalidInputError(f"{what}: got {str(value)!r}, which is no seed at all")
     return list(dict.fromkeys(found))
+
+
+def _check_baselines(baselines: Sequence[str], names: Sequence[str]) -> None:
+    for name in baselines:
+        if name not in names:
+            raise custom(f"baselines: got {name!r}, expected {one_of(name, names)}")
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -12,16 +12,19 @@ import yaml
 from pydantic import ValidationError
 
 from dfl.exceptions import InvalidInputError
+from dfl_experiments.base import AbstractModel
 from dfl_experiments.config import (
     TAGGED,
     Config,
     DesignConfig,
+    PolicyConfig,
     RunConfig,
     SuiteConfig,
     parse_seeds,
 )
 from dfl_experiments.config_errors import explain, one_of, step
 from dfl_experiments.design.study import AbstractDesignStudy
+from dfl_experiments.policies.study import AbstractPolicyStudy
 
 
 def recipes() -> dict[str, str]:
@@ -194,9 +197,12 @@ def _set(raw: dict[str, Any], path: Sequence[str], value: Any) -> None:
 
 
 def _checked_run(raw: Mapping[str, Any], source: str) -> Config:
-    kind = step(raw.get("problem"), "kind")
-    designs = [name for name, leaf in TAGGED.items() if issubclass(leaf, AbstractDesignStudy)]
-    model: type[Config] = DesignConfig if kind in designs else RunConfig
+    leaf = TAGGED.get(str(step(raw.get("problem"), "kind")), AbstractModel)
+    model: type[Config] = RunConfig
+    if issubclass(leaf, AbstractDesignStudy):
+        model = DesignConfig
+    elif issubclass(leaf, AbstractPolicyStudy):
+        model = PolicyConfig
     try:
         return model.model_validate(raw)
     except ValidationError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal, final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, final
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
@@ -34,6 +34,9 @@ class Judgement:
 
 class AbstractMethod(AbstractModel):
     """A method of a run."""
+
+    predicts_constraints: ClassVar[bool] = False
+    """Whether it predicts numbers of a constraint; else costs."""
 
     name: str = Field(min_length=1)
 

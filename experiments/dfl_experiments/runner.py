@@ -21,6 +21,7 @@ from dfl_experiments.cells import FORMAT, CellStore, StorageError, digest
 from dfl_experiments.config import Config
 from dfl_experiments.design.methods import AbstractDesignMethod
 from dfl_experiments.methods import AbstractMethod
+from dfl_experiments.policies.method import AbstractPolicyMethod
 from dfl_experiments.problems.study import AbstractStudy
 
 _BAD_INPUT = (InvalidInputError, UnsupportedError, MissingDependencyError)
@@ -36,13 +37,13 @@ class Cell:
     part : str
         Name of the problem in the results.
     problem : AbstractStudy
-    method : AbstractMethod or AbstractDesignMethod
+    method : AbstractMethod, AbstractDesignMethod or AbstractPolicyMethod
     seed : int
     """
 
     part: str
     problem: AbstractStudy
-    method: AbstractMethod | AbstractDesignMethod
+    method: AbstractMethod | AbstractDesignMethod | AbstractPolicyMethod
     seed: int
 
     @cached_property

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from dfl_experiments.config import RunConfig
+from dfl_experiments.constraint_methods import TwoStageConstraints
 from dfl_experiments.measures import MEASURES, Estimate, Measure, Outcome
 from dfl_experiments.methods import TwoStage
 from dfl_experiments.runner import Cell
@@ -64,9 +65,9 @@ def outcome(cell: Cell, content: Mapping[str, Any]) -> Outcome:
 
 
 def baseline(config: RunConfig) -> str | None:
-    """Return the name of the method that is least squares, if there is one."""
+    """Return the name of the first method that is least squares, if there is one."""
     for method in config.methods:
-        if isinstance(method, TwoStage) and method.regressor == "linear":
+        if isinstance(method, TwoStage | TwoStageConstraints) and method.regressor == "linear":
             return method.name
     return None
 
@@ -95,7 +96,8 @@ def tidy(config: RunConfig, results: Results) -> list[dict[str, Any]]:
 def parameters(cell: Cell) -> dict[str, Any]:
     """Return the parameters of problem and method as columns."""
     return {
-        f"{group}.{key}": value if isinstance(value, str | int | float | bool) else str(value)
+        # what is not given stays empty, so that a column has one type
+        f"{group}.{key}": value if isinstance(value, str | int | float | None) else str(value)
         for group in ("problem", "method")
         for key, value in cell.content[group].items()
     }

@@ -9,19 +9,30 @@ from typing import Literal
 import pytest
 
 from dfl.exceptions import InvalidInputError
-from dfl_experiments.config import TAGGED, DesignConfig, RunConfig, SuiteConfig, parse_seeds
+from dfl_experiments.config import (
+    TAGGED,
+    DesignConfig,
+    PolicyConfig,
+    RunConfig,
+    SuiteConfig,
+    parse_seeds,
+)
 from dfl_experiments.config_file import load, recipes
 
 
 def test_all_shipped_recipes_are_valid() -> None:
-    assert list(recipes()) == [
+    policies = ("preference-", "robust-", "segment-", "smc-")
+    assert [name for name in recipes() if not name.startswith(policies)] == [
         "auto-vs-all",
         "demo", "design-linear", "design-misspecified", "design-scale-decoys", "design-stopping",
-        "design-tabular", "energy", "entropy-portfolio", "llm-allocation", "llm-routing",
-        "ordinal-classes", "ordinal-digits", "portfolio-sp500", "shortest-path", "surrogates",
+        "design-tabular", "energy", "entropy-portfolio", "knapsack-weights", "llm-allocation",
+        "llm-routing", "ordinal-classes", "ordinal-digits", "portfolio-sp500", "shortest-path",
+        "staffing", "surrogates",
     ]  # fmt: skip
+    for prefix in policies:
+        assert any(isinstance(load(name), PolicyConfig) for name in recipes() if prefix in name)
     for name, description in recipes().items():
-        assert isinstance(load(name), RunConfig | DesignConfig | SuiteConfig)
+        assert isinstance(load(name), RunConfig | DesignConfig | PolicyConfig | SuiteConfig)
         assert description.endswith(".")
 
 

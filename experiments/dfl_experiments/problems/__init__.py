@@ -15,6 +15,10 @@ from dfl_experiments.problems.perfect_matching import (
 )
 from dfl_experiments.problems.portfolio import PortfolioProblem as PortfolioProblem
 from dfl_experiments.problems.portfolio_sp500 import PortfolioSP500Problem as PortfolioSP500Problem
+from dfl_experiments.problems.predicted_constraints import (
+    KnapsackWeightsProblem as KnapsackWeightsProblem,
+)
+from dfl_experiments.problems.predicted_constraints import StaffingProblem as StaffingProblem
 from dfl_experiments.problems.shortest_path import ShortestPathProblem as ShortestPathProblem
 from dfl_experiments.problems.spanning_tree import SpanningTreeProblem as SpanningTreeProblem
 from dfl_experiments.problems.synthetic_grid import SyntheticGridProblem as SyntheticGridProblem
@@ -25,6 +29,7 @@ __all__ = [
     "EntropyPortfolioProblem",
     "Fold",
     "KnapsackProblem",
+    "KnapsackWeightsProblem",
     "OrdinalClassesProblem",
     "OrdinalDigitsProblem",
     "PerfectMatchingProblem",
@@ -32,6 +37,7 @@ __all__ = [
     "PortfolioSP500Problem",
     "ShortestPathProblem",
     "SpanningTreeProblem",
+    "StaffingProblem",
     "SyntheticGridProblem",
     "Table",
 ]

@@ -47,12 +47,31 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Constraint:
+    """What is predicted where it is not costs: a field of the oracle's instances.
+
+    Attributes
+    ----------
+    predicts : str
+    costs : ndarray of shape (d,)
+        Known.
+    recourse : AbstractRecourse
+        What is done once the truth is known.
+    """
+
+    predicts: str
+    costs: Array
+    recourse: Any
+
+
+@dataclass(frozen=True)
 class Fold:
     """Train on one table, be judged on another.
 
     ``oracle`` judges; ``training_oracle`` is what a method may use while it learns, which is a
     relaxation where the problem itself is slow to solve. ``stand_ins`` are other sets to learn on,
-    by name, for a method that asks for one.
+    by name, for a method that asks for one. With a ``constraint``, ``y`` of the tables are its
+    numbers.
     """
 
     train: Table
@@ -60,6 +79,7 @@ class Fold:
     oracle: Oracle
     training_oracle: Oracle
     stand_ins: Mapping[str, Oracle] = field(default_factory=dict)
+    constraint: Constraint = None  # type: ignore[assignment]  # methods check what they are shown
 
 
 class AbstractProblem(AbstractStudy):
@@ -68,6 +88,13 @@ class AbstractProblem(AbstractStudy):
     @abstractmethod
     def folds(self, seed: int) -> Iterator[Fold]:
         """Yield the folds in the order of time."""
+
+    def optimal(self, fold: Fold) -> Array:
+        """Return the objectives (n,) of the best decisions in hindsight on the test table."""
+        from dfl import metrics
+
+        costs = fold.test.wide(fold.test.y)
+        return metrics.optimal_objectives(fold.oracle, costs, instance=fold.test.instance)
 
     def check(self, methods: Sequence[Any], seed: int) -> None:
         """Show each method the first fold.
@@ -93,7 +120,6 @@ class AbstractProblem(AbstractStudy):
             ``seconds`` of training, ``solves`` (instances that the oracle solved meanwhile) and
             ``history``, a list of epochs per fold.
         """
-        from dfl import metrics
         from dfl_solvers.oracle import minimizing
 
         regret: list[float] = []
@@ -101,8 +127,7 @@ class AbstractProblem(AbstractStudy):
         history = []
         seconds, solves, sign = 0.0, 0, 1
         for fold in self.folds(seed):
-            costs = fold.test.wide(fold.test.y)
-            best = metrics.optimal_objectives(fold.oracle, costs, instance=fold.test.instance)
+            best = self.optimal(fold)
             found = method.judge(fold, best, seed)
             regret += found.regret.tolist()
             optimal += best.tolist()

@@ -14,6 +14,8 @@ class AbstractStudy(AbstractModel):
 
     draws_data: ClassVar[bool] = True
     """Whether a seed draws new data; if not, a seed changes only the training."""
+    knows_minimum: ClassVar[bool] = True
+    """Where data are drawn: whether the least regret that features allow is known."""
     decisions_per_year: ClassVar[int | None] = None
     """For returns: how many decisions a year has."""
 

@@ -1,0 +1,41 @@
+"""Run recipes of policies, and put their tables and pictures where the documentation has them.
+
+``python experiments/benchmarks/policy_recipes.py RECIPE ... [--runs runs/policies]`` writes
+``docs/_generated/NAME.md`` and ``docs/images/NAME_curves.png``, the name with underscores. What a
+folder of runs holds already is not computed again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from dfl_experiments import cli
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def main() -> int:
+    """Run the recipes; return the first exit code that is not 0."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recipes", nargs="+")
+    parser.add_argument("--runs", type=Path, default=Path("runs/policies"))
+    parser.add_argument("--n-jobs", default="-1")
+    arguments = parser.parse_args()
+    for name in arguments.recipes:
+        out = arguments.runs / name
+        code = cli.main(["run", name, "--out", str(out), "--n-jobs", arguments.n_jobs])
+        if code:
+            return code
+        target = name.replace("-", "_")
+        text = (out / "summary.md").read_text(encoding="utf-8")
+        (DOCS / "_generated" / f"{target}.md").write_text(text, encoding="utf-8")
+        if (out / "curves.png").exists():
+            picture = (out / "curves.png").read_bytes()
+            (DOCS / "images" / f"{target}_curves.png").write_bytes(picture)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
