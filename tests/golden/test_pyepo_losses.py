@@ -263,9 +263,8 @@ def test_adaptive_implicit_mle_is_that_of_pyepo_with_the_same_noise(peer: Simple
 def test_cone_aligned_is_that_of_pyepo(peer: SimpleNamespace, part: str) -> None:
     pytest.importorskip("clarabel")
     projects = part == "projection"
-    ratio = 0.0 if projects else 0.2
     ours, other = (peer.output.clone().requires_grad_() for _ in range(2))
-    parameters = {"inner_ratio": ratio, "solve_ratio": float(projects)}
+    parameters = {"inner_ratio": 0.0, "solve_ratio": float(projects), "heuristic_ratio": 0.2}
     loss = make_loss("cave", peer.oracle, parameters)
     found = loss(ours, Target(decisions=peer.decisions), reduction="none")
     found.sum().backward()

@@ -279,16 +279,37 @@ def test_cave_is_zero_where_the_decision_is_optimal_and_only_there(
 ) -> None:
     oracle = LinearProgram(CONES[key].program().relax())
     predicted, true = rng.normal(size=(2, 60, oracle.n_costs))
-    target = make_loss("cave", oracle).complete(Target(costs=tensor(true)))
-    for ratio in (0.0, 0.2):
-        loss = make_loss("cave", oracle, {"inner_ratio": ratio})
-        np.testing.assert_allclose(loss(tensor(true), target, "none"), 0, atol=1e-9)
-        values = loss(tensor(predicted), target, "none").numpy()
-        best = oracle.solve(predicted).objectives
-        gap = (predicted * target.decisions.numpy()).sum(1) - best
-        assert (values[gap < 1e-9] < 1e-9).all()
-        assert (values[gap > 1e-3] > 1e-9).all()
-        assert (gap > 1e-3).sum() > 20
+    loss = make_loss("cave", oracle, {"inner_ratio": 0.0})
+    target = loss.complete(Target(costs=tensor(true)))
+    np.testing.assert_allclose(loss(tensor(true), target, "none"), 0, atol=1e-9)
+    values = loss(tensor(predicted), target, "none").numpy()
+    best = oracle.solve(predicted).objectives
+    gap = (predicted * target.decisions.numpy()).sum(1) - best
+    assert (values[gap < 1e-9] < 1e-9).all()
+    assert (values[gap > 1e-3] > 1e-9).all()
+    assert (gap > 1e-3).sum() > 20
+
+
+@pytest.mark.parametrize("key", CONES)
+def test_cave_plus_aims_inside_the_cone(key: str, rng: np.random.Generator) -> None:
+    oracle = LinearProgram(CONES[key].program().relax())
+    predicted, true = rng.normal(size=(2, 60, oracle.n_costs))
+    loss = make_loss("cave", oracle, {"inner_ratio": 0.3})
+    target = loss.complete(Target(costs=tensor(true)))
+    decisions = target.decisions.numpy()
+    cones = NormalCones(oracle.program())
+    inner = cones.average(decisions)
+    inner *= 0.3 / np.maximum(np.linalg.norm(inner, axis=1, keepdims=True), 1e-300)
+    away = -predicted / np.linalg.norm(predicted, axis=1, keepdims=True)
+    aims = inner + cones.project(away - inner, decisions)
+    # the aim is optimal for the decision, and so is what is left of it without the way inside
+    for costs in (-aims, inner - aims):
+        best = oracle.solve(costs).objectives
+        np.testing.assert_allclose((costs * decisions).sum(1), best, atol=1e-6)
+    cosine = (away * aims).sum(1) / np.linalg.norm(aims, axis=1)
+    np.testing.assert_allclose(loss(tensor(predicted), target, "none"), 1 - cosine, atol=1e-7)
+    # nothing is left to learn there
+    np.testing.assert_allclose(loss(tensor(-inner), target, "none"), 0, atol=1e-7)
 
 
 @pytest.mark.parametrize("n", [5, 7, 8])
@@ -338,11 +359,12 @@ def test_cave_is_zero_where_a_tour_is_optimal_in_the_subtour_relaxation(
     predicted = true + 0.2 * rng.normal(size=true.shape)
     target = make_loss("cave", oracle).complete(Target(costs=tensor(true)))
     gap = (predicted * target.decisions.numpy()).sum(1) - relaxation.solve(predicted).objectives
-    for ratio in (0.0, 0.2):
-        values = make_loss("cave", oracle, {"inner_ratio": ratio})(
-            tensor(predicted), target, "none"
-        ).numpy()
-        np.testing.assert_array_equal(values < 1e-9, gap < 1e-9)
+    exact, inside = (
+        make_loss("cave", oracle, {"inner_ratio": ratio})(tensor(predicted), target, "none")
+        for ratio in (0.0, 0.1)
+    )
+    np.testing.assert_array_equal(exact < 1e-9, gap < 1e-9)
+    assert (gap[inside.numpy() < 1e-9] < 1e-9).all()
     assert 5 < (gap < 1e-9).sum() < 25
 
 
@@ -369,7 +391,8 @@ def test_cave_learns_tours() -> None:
 def test_cave_by_hand() -> None:
     # at (1, 0) of the box the cone is x_1 >= 0, x_2 <= 0; the mean of its normals is (1, -1) / 2
     good = Target(decisions=tensor([[1.0, 0.0]]))
-    for ratio, aim in ((0.0, (0.0, -1.0)), (0.2, (0.1, -0.9))):
+    inside = 0.2 / 2**0.5
+    for ratio, aim in ((0.0, (0.0, -0.8)), (0.2, (inside, -0.8))):
         output = tensor([[3.0, 4.0]]).requires_grad_()
         value = make_loss("cave", Box(2), {"inner_ratio": ratio})(output, good)
         value.backward()
@@ -406,7 +429,7 @@ def test_cave_refuses_what_it_cannot_do() -> None:
         make_loss("cave", compact)
     with pytest.raises(UnsupportedError, match=r"does not go with Ball.*matrix form"):
         make_loss("cave", Ball(3))
-    for name in ("inner_ratio", "solve_ratio"):
+    for name in ("inner_ratio", "solve_ratio", "heuristic_ratio"):
         with pytest.raises(InvalidInputError, match=f"{name}=1.5, expected a number from 0 to 1"):
             make_loss("cave", Box(2), {name: 1.5})
 
