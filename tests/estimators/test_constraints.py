@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -40,12 +41,16 @@ class Follow(AbstractRecourse):
         return instance["wanted"].sum(axis=1, keepdims=True)
 
 
-def wanted(costs: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    return wanted.sum(keepdims=True)
+@dataclass(frozen=True)
+class Total:
+    """A function whose name, unlike that of a plain one, is the same in every process."""
+
+    def __call__(self, costs: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        return wanted.sum(keepdims=True)
 
 
 # any numbers can be asked for, and whoever predicts their sum wrongly pays half of the difference
-PLAIN = (FromCallable(wanted, 1, ("wanted",)), "wanted", Follow(0.5, 0.5), [1.0])
+PLAIN = (FromCallable(Total(), 1, ("wanted",)), "wanted", Follow(0.5, 0.5), [1.0])
 PROGRAM = LinearProgram(Program([[1.0, -1.0]], [0.0], [np.inf], [0.0, 0.0], [np.inf, np.inf]))
 DATA = make_knapsack_weights(700, n_items=8, random_state=0)
 KNAPSACK = (DATA.oracle, DATA.predicts, Discard(drop=0.5), DATA.costs)
