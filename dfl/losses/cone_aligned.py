@@ -61,13 +61,13 @@ class ConeAlignedLoss(AbstractLoss):
 
         l(p, w*) = 1 - cos(-p, t),  t = r u + P(x - r u)
 
-    with r the inner ratio: t is the point nearest to x in the cone moved inside by r, and it is kept
-    fixed in the gradient. Where a batch computes no projection, ``t = (1 - h) x + h A`` with h the
-    heuristic ratio. At r = 0 the gradient is the true one, but the loss is one without a gradient
-    where -p is at a right or larger angle to the whole cone. The loss is zero where x lies in the
-    cone moved inside, so that the linear relaxation has w* as an optimum there; at r = 0, wherever it
-    has. For integer programs the cone is that of the relaxation: costs outside it may have w* as
-    their optimum too.
+    with r the inner ratio: t is the point nearest to x in the cone moved inside by r, kept fixed in
+    the gradient. Where a batch computes no projection, ``t = (1 - h) x + h A`` with h the heuristic
+    ratio. At r = 0 the gradient is the true one, but the loss is one without a gradient where -p is
+    at a right or larger angle to the whole cone. The loss is zero where x lies in the cone moved
+    inside, so that the linear relaxation has w* as an optimum there; at r = 0, wherever it has. For
+    integer programs the cone is that of the relaxation: costs outside it may have w* as their
+    optimum too.
 
     The cone moved inside is a choice of this library. Published code goes inside by stopping an
     interior-point method after three iterations. For round trips of 20 cities both come to the same
@@ -79,8 +79,8 @@ class ConeAlignedLoss(AbstractLoss):
     the other tight constraints.
 
     The projection splits off the span of the equations and is exact (Lawson and Hanson's active
-    sets, compiled). Those of PyEPO, where they converge, and its batches without projections are the
-    same.
+    sets, compiled). Those of PyEPO, where they converge, and its batches without projections are
+    the same.
 
     References
     ----------
