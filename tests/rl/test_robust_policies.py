@@ -12,7 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dfl.adversary import ConstantStrength, GradientAdversary, IdentityAdversary, make_adversary
+from dfl.adversary import (
+    AdaptiveStrength,
+    ConstantStrength,
+    GradientAdversary,
+    IdentityAdversary,
+    make_adversary,
+)
 from dfl.exceptions import InvalidInputError, TrainingError
 from dfl.montecarlo import Budget
 from dfl.rl.envs import CartPole, Pendulum, play
@@ -598,3 +604,89 @@ def test_playing_is_that_of_the_models(cart: RobustPolicyOptimizer) -> None:
         CartPole(), lambda s, g: cart.decide(s), 16, 1000, generator=seeded(cart._seed + 1)
     )
     assert returns.mean().item() == cart.score(n_episodes=16)
+
+
+# what silence would hide
+
+
+def test_no_attack_is_lost_from_the_worst(cart: RobustPolicyOptimizer) -> None:
+    with pytest.raises(InvalidInputError, match="two attacks of the name 'value'"):
+        evaluate(cart, attacks=[ValueAttack(10), ValueAttack(1)], n_episodes=2)
+    with pytest.raises(InvalidInputError, match="type int at place 1"):
+        evaluate(cart, attacks=["random", 3], n_episodes=2)  # type: ignore[list-item]
+    assert list(evaluate(cart, attacks="random", n_episodes=2).attacked) == ["random"]
+
+
+@pytest.mark.parametrize(("n_actions", "action_dim"), [(2, None), (None, 2)])
+def test_an_agent_in_other_units_acts_alike(n_actions: int | None, action_dim: int | None) -> None:
+    made, units, g = agent(n_actions, action_dim), RunningScale((3,)), seeded()
+    made.scale.update(2 + 3 * torch.randn(50, 3, generator=g))
+    units.update(1 + torch.tensor([0.5, 2.0, 9.0]) * torch.randn(50, 3, generator=g))
+    before = [w.clone() for w in made.state_dict().values()]
+    other = made.rescaled(units)
+    shown = 2 + torch.randn(20, 3, generator=g)
+    raw = torch.randint(2, (20,), generator=g) if n_actions else torch.randn(20, 2, generator=g)
+    pairs = [
+        (
+            each.parameters_of(each.scaled(shown)),
+            each.values(each.scaled(shown)),
+            each.action_values(each.scaled(shown), raw),
+        )
+        for each in (made, other)
+    ]
+    for one, two in zip(*pairs, strict=True):
+        assert torch.allclose(one, two, rtol=1e-4, atol=1e-4)
+    assert torch.equal(other.scaled(shown), units(shown))
+    assert all(map(torch.equal, before, made.state_dict().values()))
+    with pytest.raises(InvalidInputError, match=r"units of shape \(2,\), expected \(3,\)"):
+        made.rescaled(RunningScale((2,)))
+
+
+def test_balls_of_policies_that_are_compared_can_be_equal(cart: RobustPolicyOptimizer) -> None:
+    """Two sets of units, one a hundredth of the other: a hundred times the radius is the same."""
+    small = RunningScale((4,))
+    small.load_state_dict(cart.agent_.scale.state_dict())
+    # small enough that nothing is cut off at ten deviations of the larger units
+    small.variance.mul_(4.0)
+    own = evaluate(cart, attacks=["action-difference"], epsilon=0.4, n_episodes=16)
+    same = evaluate(cart, attacks=["action-difference"], epsilon=0.2, units=small, n_episodes=16)
+    twice = evaluate(cart, attacks=["action-difference"], epsilon=0.4, units=small, n_episodes=16)
+    assert (same.natural == own.natural).all()
+    means = [each.attacked["action-difference"].mean() for each in (own, same, twice)]
+    assert means[1] == pytest.approx(means[0], rel=0.1)
+    assert means[2] < 0.9 * means[0]
+
+
+def test_input_that_is_wrong_is_not_acted_on(cart: RobustPolicyOptimizer) -> None:
+    shown = torch.zeros(3, 4)
+    shown[1, 2] = torch.nan
+    with pytest.raises(InvalidInputError, match="not finite in row 1"):
+        cart.decide(shown)
+    with pytest.raises(InvalidInputError, match=r"epsilon=-1\.0"):
+        quick("ppo", epsilon=-1.0).fit(CartPole())
+    for name in ("sa-ppo", "car-ppo"):
+        with pytest.raises(InvalidInputError, match="attacked_rollouts=False"):
+            quick(name, attacked_rollouts=True).fit(CartPole())
+    for wrong in ({"settings": ()}, {"env_steps": -5}, {"n_episodes": 0}):
+        with pytest.raises(InvalidInputError, match="LearnedAttack: got"):
+            LearnedAttack(**wrong)
+    adaptive = AdaptiveStrength()
+    for wrong in ({"radius": adaptive, "attacked": False}, {"strength": adaptive}):
+        with pytest.raises(InvalidInputError, match="asks for scores"):
+            AttackedRollouts(CartPole(), GradientAdversary(0.1, "kl"), **wrong)
+    AttackedRollouts(CartPole(), GradientAdversary(0.1, "kl"), strength=adaptive, attacked=False)
+
+
+def test_sums_of_episodes_that_were_given_up_are_not_carried_on() -> None:
+    gymnasium = pytest.importorskip("gymnasium")
+
+    def source() -> AttackedRollouts:
+        envs = gymnasium.make_vec("CartPole-v1", num_envs=2, vectorization_mode="sync")
+        return AttackedRollouts(envs, IdentityAdversary(), rollout_length=4, n_epochs=1)
+
+    first, second = source(), source()
+    list(first.batches(agent(2, None, 4), seeded()))
+    second.load_state_dict(first.state_dict())
+    list(second.batches(agent(2, None, 4), seeded()))
+    # no episode of a cart ends within four steps: each has earned four since it began
+    assert (second.state_dict()["returns"] == 4).all()

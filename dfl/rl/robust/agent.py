@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from torch import Tensor, distributions, nn
 from torch.distributions import Distribution
 
 from dfl.adversary import Victim
+from dfl.exceptions import InvalidInputError
 from dfl.losses import WeightedLikelihoodLoss
 from dfl.rl.robust.normal import DiagonalNormal
 from dfl.rl.robust.scaling import RunningScale
@@ -125,6 +127,28 @@ class RobustAgent(nn.Module):
     def scaled(self, observations: Tensor) -> Tensor:
         """Return observations (n, ...) as the perceptrons see them, (n, d)."""
         return self.scale(observations.flatten(1).to(self.scale.mean.dtype))
+
+    def rescaled(self, units: RunningScale) -> RobustAgent:
+        """Return an agent that acts and values alike, but for cut-off, on another scale's units.
+
+        A ball around its scaled observations is then as large as for any other agent on the scale.
+        """
+        if units.mean.shape != self.scale.mean.shape:
+            raise InvalidInputError(
+                f"RobustAgent: got units of shape {tuple(units.mean.shape)}, expected "
+                f"{tuple(self.scale.mean.shape)}, a number for each coordinate"
+            )
+        found = copy.deepcopy(self)
+        mean, deviation = units.mean.to(self.scale.mean), units.deviation.to(self.scale.mean)
+        n = len(mean)
+        with torch.no_grad():
+            shift = (mean - self.scale.mean) / self.scale.deviation
+            for net in (found.policy, found.value, found.worth):
+                first = next(layer for layer in net if isinstance(layer, nn.Linear))
+                first.bias.add_(first.weight[:, :n] @ shift)
+                first.weight[:, :n].mul_(deviation / self.scale.deviation)
+            found.scale.load_state_dict(units.state_dict())
+        return found
 
     def parameters_of(self, shown: Tensor) -> Tensor:
         """Return how to act on what is shown (n, d): parameters (n, p) of the law."""

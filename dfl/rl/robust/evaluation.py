@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -18,6 +19,7 @@ from dfl.rl.robust.attacks import ATTACKS as ATTACKS
 from dfl.rl.robust.attacks import make_attack
 from dfl.rl.robust.collect import episode_returns
 from dfl.rl.robust.optimizer import RobustPolicyOptimizer
+from dfl.rl.robust.scaling import RunningScale
 from dfl_solvers.oracle import Array
 
 
@@ -68,6 +70,7 @@ def evaluate(
     *,
     attacks: Sequence[str | AbstractAttack] = ATTACKS,
     epsilon: float | None = None,
+    units: RunningScale | None = None,
     n_episodes: int = 100,
     random_state: Any = None,
 ) -> RobustnessReport:
@@ -84,6 +87,10 @@ def evaluate(
     epsilon : float, optional
         Radius of the ball, in standard deviations of observations in training. Default: that of the
         policy.
+    units : RunningScale, optional
+        In whose standard deviations the radius is, such as ``other.agent_.scale``. A policy that
+        keeps still sees little spread, and so meets a smaller ball than one that sways: give all
+        policies that are compared the same units. Default: the policy's own.
     n_episodes : int, default=100
         For each attack, beginning in the same states.
     random_state : int, Generator, RandomState or None
@@ -96,8 +103,8 @@ def evaluate(
     Raises
     ------
     InvalidInputError
-        If there is no environment or no episode, the environment has other actions, or there is no
-        such attack.
+        If there is no environment or no episode, the environment has other actions, there is no
+        such attack, two have one name, or ``units`` has another shape.
 
     Examples
     --------
@@ -113,7 +120,9 @@ def evaluate(
     radius = policy.epsilon if epsilon is None else epsilon
     if not 0 <= radius < float("inf"):
         raise InvalidInputError(f"got epsilon={radius}, expected a finite number of at least 0")
-    asked = [make_attack(each) if isinstance(each, str) else each for each in attacks]
+    asked = _attacks(attacks)
+    if units is not None:
+        policy = _in_units(policy, units)
     budget, seed = Budget(), policy.seed_of(random_state)
     generator = torch.Generator().manual_seed(seed + 1)
 
@@ -135,6 +144,31 @@ def evaluate(
         for attack in asked
     }
     return RobustnessReport(natural, attacked, budget)
+
+
+def _attacks(given: Sequence[str | AbstractAttack]) -> list[AbstractAttack]:
+    """Return attacks, whose names are their keys in the report."""
+    named = [given] if isinstance(given, str) else given
+    asked = [make_attack(each) if isinstance(each, str) else each for each in named]
+    for i, attack in enumerate(asked):
+        if not isinstance(attack, AbstractAttack):
+            raise InvalidInputError(
+                f"evaluate: got an attack of type {type(attack).__name__} at place {i}, expected "
+                "a name or an AbstractAttack"
+            )
+        if attack.name in [before.name for before in asked[:i]]:
+            raise InvalidInputError(
+                f"evaluate: got two attacks of the name {attack.name!r}, expected one of each: one "
+                "would be lost from the worst; judge them in two calls"
+            )
+    return asked
+
+
+def _in_units(policy: RobustPolicyOptimizer, units: RunningScale) -> RobustPolicyOptimizer:
+    """Return a policy that acts alike, and whose attacks are in other units."""
+    other = copy.copy(policy)
+    other.agent_ = policy.agent_.rescaled(units)
+    return other
 
 
 def _text(interval: Any) -> str:

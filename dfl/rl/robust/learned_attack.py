@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 import torch
 from torch import Tensor
 
+from dfl.exceptions import InvalidInputError
 from dfl.montecarlo import Budget
 from dfl.rl.envs.gym_collect import Transitions
 from dfl.rl.envs.model import State
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True)
 class LearnedAttack(AbstractAttack):
-    """A policy that moves observations is learned by PPO against the policy; the strongest attack.
+    """A policy that moves observations is learned by PPO against the policy: it looks ahead.
 
     One is learned for each setting, and that is taken which costs the policy most in episodes
     played to choose it. What learning takes is charged to the phase ``"select"``.
@@ -37,6 +38,11 @@ class LearnedAttack(AbstractAttack):
     n_episodes : int, default=64
         Played to choose.
 
+    Raises
+    ------
+    InvalidInputError
+        If there is no step, setting or episode.
+
     References
     ----------
     Zhang, Chen, Boning & Hsieh, "Robust Reinforcement Learning on State Observations with Learned
@@ -47,6 +53,14 @@ class LearnedAttack(AbstractAttack):
     env_steps: int = 50_000
     settings: tuple[tuple[float, float], ...] = ((1e-3, 0.0), (3e-4, 0.01))
     n_episodes: int = 64
+
+    def __post_init__(self) -> None:
+        """Refuse to learn nothing."""
+        if not self.settings or self.env_steps < 1 or self.n_episodes < 1:
+            raise InvalidInputError(
+                f"LearnedAttack: got env_steps={self.env_steps}, settings={self.settings} and "
+                f"n_episodes={self.n_episodes}, expected at least 1, one and 1"
+            )
 
     def against(
         self,

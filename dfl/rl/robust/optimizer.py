@@ -272,7 +272,8 @@ class RobustPolicyOptimizer(BaseDecisionEstimator):
         Raises
         ------
         InvalidInputError
-            If shapes are other ones, or states are given and there is no simulator.
+            If shapes are other ones, an observation is not finite, or states are given and there is
+            no simulator.
         """
         check_is_fitted(self)
         given = observation
@@ -283,6 +284,12 @@ class RobustPolicyOptimizer(BaseDecisionEstimator):
             raise InvalidInputError(
                 f"decide: got observations of shape {tuple(given.shape)}, expected "
                 f"(n, {', '.join(map(str, self.observation_shape_))})"
+            )
+        broken = ~torch.isfinite(given.flatten(1)).all(1)
+        if broken.any():
+            raise InvalidInputError(
+                f"decide: got an observation that is not finite in row {int(broken.nonzero()[0])}, "
+                "expected finite numbers"
             )
         with torch.no_grad():
             decided = self.agent_.best(self.agent_.scaled(given))
@@ -411,13 +418,23 @@ class RobustPolicyOptimizer(BaseDecisionEstimator):
                     f"RobustPolicyOptimizer: got {name}={getattr(self, name)}, expected a positive "
                     "number" + ("" if least == 0 else ", or 0")
                 )
+        if not 0 <= self.epsilon < math.inf:  # also where nobody attacks: attacks are judged by it
+            raise InvalidInputError(
+                f"RobustPolicyOptimizer: got epsilon={self.epsilon}, expected a finite number of "
+                "at least 0"
+            )
+        if self.attacked_rollouts and self.objective != "attacked":
+            raise InvalidInputError(
+                f"RobustPolicyOptimizer: got attacked_rollouts=True with objective="
+                f"{self.objective!r}, whose steps are taken without the adversary; use "
+                "attacked_rollouts=False"
+            )
         if self.adversary not in (*_CLIMBERS, "identity", "random"):
             raise InvalidInputError(
                 f"RobustPolicyOptimizer: got adversary={self.adversary!r}, expected one of: "
                 f"identity, random, {', '.join(_CLIMBERS)}"
             )
-        attacked = self.attacked_rollouts and self.objective == "attacked"
-        if self.adversary == "surrogate" and attacked:
+        if self.adversary == "surrogate" and self.attacked_rollouts:
             raise InvalidInputError(
                 "RobustPolicyOptimizer: adversary='surrogate' needs to know what actions gained, "
                 "which is not known while steps are taken; use attacked_rollouts=False"

@@ -135,6 +135,16 @@ class AttackedRollouts:
             raise InvalidInputError(
                 f"got kappa={kappa} and softness={softness}, expected at least 0, and above 0"
             )
+        asks = [
+            name
+            for name, found in (("strength", strength), ("radius", radius))
+            if found is not None and found.observes
+        ]
+        if "radius" in asks or (asks and attacked and objective == "attacked"):
+            raise InvalidInputError(
+                f"AttackedRollouts: got a {asks[-1]} that asks for scores, which are to be without "
+                "an adversary: only strength may, with attacked=False"
+            )
         self.collector = collector_of(env, n_environments, max_episode_steps)
         self.adversary = adversary
         self.objective = objective
@@ -200,10 +210,10 @@ class AttackedRollouts:
             return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
         self.strength.load_state_dict(part("strength."))
+        self._passes = int(state["passes"])
         if isinstance(self.collector, ModelCollector):
             self.collector.load_state_dict(part("state."))
-        self._passes = int(state["passes"])
-        self._returns, self._discounted = state["returns"], state["discounted"]
+            self._returns, self._discounted = state["returns"], state["discounted"]
         for kind, spent in zip(self.kinds, state["spent"].tolist(), strict=True):
             self.budget.charge(kind, spent)
 

@@ -142,6 +142,10 @@ class ObservedModel:
         strength : float, default=1.0
             Share of the view in the policy.
         """
+        if not 0 <= strength <= 1:
+            raise InvalidInputError(
+                f"ObservedModel: got strength={strength}, expected a number from 0 to 1"
+            )
         if view is None or strength == 0:
             return policy
         shown = policy.take_along_dim(view[..., None], -2)
@@ -246,7 +250,7 @@ class ObservedModel:
                 f"ObservedModel: got {count} views, expected at most {_MOST_VIEWS}"
             )
         for shown in itertools.product(*choices):
-            yield torch.tensor(shown)
+            yield torch.tensor(shown, device=self.neighborhoods.device)
 
     def gradient(self, policy: Tensor, view: Tensor | None = None, strength: float = 1.0) -> Tensor:
         r"""Return the gradient of the value at the start in the policy, for a fixed view.
