@@ -58,7 +58,8 @@ def explain(
             tags = [name for name, leaf in tagged.items() if issubclass(leaf, AbstractStudy)]
         return f"{key}.{field}: got {tag!r}, expected {one_of(tag, tags)}"
     if kind == "literal_error":
-        choices = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        # numbers stand there without quotes
+        choices = [each.strip("'") for each in re.split(", | or ", first["ctx"]["expected"])]
         return f"{key}: got {first['input']!r}, expected {one_of(str(first['input']), choices)}"
     if kind == "config":
         return f"{key}: {first['msg']}" if key else first["msg"]

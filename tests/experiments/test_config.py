@@ -126,3 +126,8 @@ def test_the_printed_configuration_runs_as_a_file(dfl: Callable, tmp_path: Path)
     assert code == 0
     (tmp_path / "mine.yaml").write_text(out)
     assert load(str(tmp_path / "mine.yaml")) == load("shortest-path", ["problem.degree=2"])
+
+
+def test_numbers_to_choose_from_are_named() -> None:
+    with pytest.raises(InvalidInputError, match=r"problem\.size: got 4, expected one of: 2, 3$"):
+        load("smc-cube", ["problem.size=4"])

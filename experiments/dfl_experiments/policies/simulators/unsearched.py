@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -100,69 +101,61 @@ class PPO(AbstractUnsearched):
         )
 
 
+class AbstractReweighted(AbstractUnsearched):
+    """Actions become likelier by weights with a temperature, near a slow copy of the policy."""
+
+    updates: PositiveInt = 16
+    temperature: PositiveFloat = 1.0
+    divergence: PositiveFloat = 0.1
+    target_rate: PositiveFloat = Field(default=0.05, le=1)
+
+    @abstractmethod
+    def trainer(self) -> Callable[..., NetworkPolicy]:
+        """Return the function that learns."""
+
+    def learned(
+        self, model: BatchedModel, most_steps: int, generator: torch.Generator, budget: Budget
+    ) -> NetworkPolicy:
+        """Learn in a model."""
+        return self.trainer()(
+            model,
+            self.env_steps,
+            n_environments=self.environments,
+            rollout_length=self.rollout,
+            n_updates=self.updates,
+            temperature=self.temperature,
+            divergence=self.divergence,
+            target_rate=self.target_rate,
+            learning_rate=self.learning_rate,
+            discount=self.discount,
+            trace=self.trace,
+            max_episode_steps=most_steps,
+            generator=generator,
+            budget=budget,
+        )
+
+
 @final
-class MPO(AbstractUnsearched):
+class MPO(AbstractReweighted):
     """One step of improvement by a learned critic; see ``dfl.rl.baselines.train_mpo``."""
 
     algorithm: Literal["mpo"]
-    updates: PositiveInt = 16
-    temperature: PositiveFloat = 1.0
-    divergence: PositiveFloat = 0.1
-    target_rate: PositiveFloat = Field(default=0.05, le=1)
 
-    def learned(
-        self, model: BatchedModel, most_steps: int, generator: torch.Generator, budget: Budget
-    ) -> NetworkPolicy:
-        """Learn in a model."""
+    def trainer(self) -> Callable[..., NetworkPolicy]:
+        """Return ``train_mpo``."""
         from dfl.rl.baselines import train_mpo
 
-        return train_mpo(
-            model,
-            self.env_steps,
-            n_environments=self.environments,
-            rollout_length=self.rollout,
-            n_updates=self.updates,
-            temperature=self.temperature,
-            divergence=self.divergence,
-            target_rate=self.target_rate,
-            learning_rate=self.learning_rate,
-            discount=self.discount,
-            trace=self.trace,
-            max_episode_steps=most_steps,
-            generator=generator,
-            budget=budget,
-        )
+        return train_mpo
 
 
 @final
-class VMPO(AbstractUnsearched):
+class VMPO(AbstractReweighted):
     """The better half of what was done becomes likelier; see ``dfl.rl.baselines.train_vmpo``."""
 
     algorithm: Literal["v-mpo"]
-    updates: PositiveInt = 16
-    temperature: PositiveFloat = 1.0
-    divergence: PositiveFloat = 0.1
-    target_rate: PositiveFloat = Field(default=0.05, le=1)
 
-    def learned(
-        self, model: BatchedModel, most_steps: int, generator: torch.Generator, budget: Budget
-    ) -> NetworkPolicy:
-        """Learn in a model."""
+    def trainer(self) -> Callable[..., NetworkPolicy]:
+        """Return ``train_vmpo``."""
         from dfl.rl.baselines import train_vmpo
 
-        return train_vmpo(
-            model,
-            self.env_steps,
-            n_environments=self.environments,
-            rollout_length=self.rollout,
-            n_updates=self.updates,
-            temperature=self.temperature,
-            divergence=self.divergence,
-            target_rate=self.target_rate,
-            learning_rate=self.learning_rate,
-            discount=self.discount,
-            trace=self.trace,
-            max_episode_steps=most_steps,
-            generator=generator,
-            budget=budget,
-        )
+        return train_vmpo
