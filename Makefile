@@ -27,6 +27,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python experiments/benchmarks/pyepo_bridge.py --write docs/_generated/pyepo_bridge.md
 	$(BIN)/python experiments/benchmarks/design_speed.py --write docs/_generated/design_speed.md
 	$(BIN)/python experiments/benchmarks/slow_mips.py --write docs/_generated/slow_mips.md
+	$(BIN)/python experiments/benchmarks/sweep.py --write docs/_generated/sweep.md
 	$(BIN)/python experiments/benchmarks/risk.py --write docs/_generated/risk.md
 	$(BIN)/python experiments/benchmarks/calibration.py --write docs/_generated/calibration.md
 	$(BIN)/python experiments/benchmarks/cube_search.py --write docs/_generated/cube_search.md
@@ -41,6 +42,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python experiments/benchmarks/trees.py --write docs/_generated/trees.md
 	$(BIN)/python experiments/benchmarks/auto_vs_all.py --write docs/_generated/auto_vs_all.md
 	$(BIN)/python experiments/benchmarks/recipes.py docs/_generated/recipes.md
+	$(BIN)/python experiments/benchmarks/recipes.py docs/_generated/terrain.md terrain
 	$(BIN)/python experiments/benchmarks/design.py docs/_generated/design.md
 
 lint: $(VENV)/.dev

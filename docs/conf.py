@@ -9,6 +9,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 from api_reference import API  # noqa: E402
+from sklearn.base import BaseEstimator  # noqa: E402
 from sphinx.application import Sphinx  # noqa: E402
 
 from dfl import __version__  # noqa: E402
@@ -21,9 +22,10 @@ release = version = __version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
+    "mathml",
     "numpydoc",
     "myst_parser",
+    "sphinxcontrib.bibtex",
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
@@ -31,11 +33,22 @@ extensions = [
 exclude_patterns = ["_build", "_generated", "tutorials"]
 html_theme = "pydata_sphinx_theme"
 html_title = "dfl"
-html_theme_options = {"navbar_end": ["theme-switcher"], "show_toc_level": 2}
+html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_context = {"default_mode": "auto"}
+html_theme_options = {
+    "navbar_end": ["theme-switcher"],
+    "navbar_persistent": ["search-button"],
+    "show_toc_level": 2,
+}
+html_sidebars = {"*": []}  # pages of the root have no others below them
 html_show_sourcelink = False
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
+bibtex_bibfiles = ["references.bib"]
+bibtex_reference_style = "author_year"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
@@ -52,6 +65,7 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
     "download_all_examples": False,
     "show_signature": False,
+    "capture_repr": (),  # what a script says, it prints
 }
 
 
@@ -93,7 +107,8 @@ def entry(package: str, name: str, value: object) -> list[str]:
     if inspect.isclass(value):
         kind = "exception" if issubclass(value, Exception) else "class"
         lines = [f".. auto{kind}:: {package}.{name}", "   :members:"]
-        if package == "dfl.estimators":  # what is inherited from scikit-learn is documented there
+        if package == "dfl.estimators" and issubclass(value, BaseEstimator):
+            # scikit-learn documents what is inherited from it
             lines.append("   :inherited-members: BaseEstimator,RegressorMixin,MultiOutputMixin")
         return lines
     return [f".. autofunction:: {package}.{name}"]

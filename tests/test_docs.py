@@ -38,6 +38,8 @@ def code(page: Path) -> str:
     return "\n".join(lines)
 
 
+# cvxpylayers on one page
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
 @pytest.mark.parametrize("page", WITH_CODE, ids=name)
 def test_examples_run(
     page: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -46,6 +48,34 @@ def test_examples_run(
     monkeypatch.setitem(sys.modules, "page", module)  # its classes can be pickled, as in a script
     exec(compile(code(page), str(page), "exec"), vars(module))
     assert "nan" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "developer").glob("add_*.md")), ids=name)
+def test_what_is_added_takes_less_than_40_lines(page: Path) -> None:
+    first = re.search(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert first is not None
+    assert len(first[1].splitlines()) < 40
+
+
+def test_the_quick_start_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    page = ROOT / "docs" / "quick_start.md"
+    exec(code(page), {})
+    said = re.findall(r"```text\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert capsys.readouterr().out == "".join(said)
+
+
+def test_sources_named_in_the_docs_and_docstrings_are_listed() -> None:
+    listed = (ROOT / "docs" / "references.bib").read_text(encoding="utf-8").lower()
+    named = r"arxiv[:./ a-z]{1,9}(\d{4}\.\d{4,5})|doi(?:\.org/|:? )(10\.\d{4,}/[^\s,;|\]\"]+)"
+    files = [*PAGES, *(ROOT / "dfl").rglob("*.py"), *(ROOT / "solvers").rglob("*.py")]
+    found = 0
+    for path in files:
+        for match in re.finditer(named, path.read_text(encoding="utf-8"), re.IGNORECASE):
+            source = (match[1] or match[2]).lower().rstrip(".")
+            source = source if "(" in source else source.rstrip(")")
+            assert f"{{{source}}}" in listed, f"{path} names {source}"
+            found += 1
+    assert found > 150
 
 
 def test_the_readme_is_short_and_its_example_shows_the_gain(
@@ -80,7 +110,20 @@ def test_the_names_of_losses_and_recipes_are_documented() -> None:
         assert f'`"{loss}"`' in choice
     pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     for recipe in config_file.recipes():
-        assert f"dfl run {recipe}" in pages or f"make {recipe}" in pages
+        commands = (f"dfl run {recipe}", f"dfl sweep {recipe}", f"make {recipe}")
+        assert any(command in pages for command in commands)
+
+
+def test_measured_figures_of_the_choice_are_those_of_the_tables() -> None:
+    docs = ROOT / "docs"
+    measured = "".join(
+        page.read_text(encoding="utf-8") for page in sorted((docs / "_generated").glob("*.md"))
+    )
+    choice = (docs / "how_to_choose.md").read_text(encoding="utf-8").split("## Which loss")[1]
+    figures = re.findall(r"[-+\d.]+ \[[-+\d., ]+\]|(?<=\| )[\d.,]+(?= \|)", choice)
+    assert len(figures) > 60
+    for figure in figures:
+        assert re.search(rf"(?<![\d.,]){re.escape(figure)}(?![\d,]|\.\d)", measured), figure
 
 
 def test_the_table_of_oracles_has_every_problem() -> None:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import ast
+import configparser
+import importlib
+import io
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = [str(ROOT), str(ROOT / "solvers"), str(ROOT / "experiments")]
 OPTIONAL = (
     "accelerate",
     "cvxpy",
+    "dask",
     "datasets",
     "diffusers",
+    "distributed",
     "gurobipy",
     "gymnasium",
     "jax",
     "math_verify",
     "matplotlib",
+    "optuna",
     "ortools",
     "pandas",
     "peft",
@@ -107,3 +115,49 @@ except MissingDependencyError as error:
     message = run(caught, (package,))
     assert package in message
     assert f"dfl-opt[{extra}]" in message
+
+
+def test_the_doctor_names_the_extra_of_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.console import Console
+
+    from dfl_experiments import doctor, environment
+
+    monkeypatch.setattr(environment, "version", lambda package: None)
+    shown = io.StringIO()
+    doctor.examine(Console(file=shown, width=200))
+    for package, extra in environment.OPTIONAL.items():
+        line = next(line for line in shown.getvalue().splitlines() if f" {package} " in line)
+        assert f"pip install 'dfl-opt[{extra}]'" in line
+
+
+def test_what_is_imported_late_names_an_extra_that_brings_it() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    brought = {
+        extra: {Requirement(line).name for line in lines.splitlines() if line}
+        for extra, lines in config["options.extras_require"].items()
+    }
+    brings = {"cvxpy": "cvxpy-base", "tokenizers": "transformers"}  # where names differ
+    calls = 0
+    for folder in FOLDERS:
+        for path in sorted(Path(folder).glob("dfl*/**/*.py")):
+            text = path.read_text(encoding="utf-8")
+            if "import_optional(" not in text:
+                continue
+            home = ".".join(path.relative_to(folder).with_suffix("").parts)
+            for node in ast.walk(ast.parse(text)):
+                if getattr(getattr(node, "func", None), "id", None) != "import_optional":
+                    continue
+                module, extra = (
+                    vars(importlib.import_module(home)).get(value.id)
+                    if isinstance(value, ast.Name)
+                    else value.value
+                    for value in (*node.args, *(keyword.value for keyword in node.keywords))
+                )
+                where = f"{path}:{node.lineno}: {module} by {extra}"
+                assert extra in brought, where
+                if module is not None:  # not one name of a loop
+                    name = module.partition(".")[0]
+                    assert {name, name.replace("_", "-"), brings.get(name)} & brought[extra], where
+                    calls += 1
+    assert calls > 30

@@ -86,6 +86,7 @@ class AbstractAdversary(ABC):
         Parameters
         ----------
         inputs : Tensor of shape (n, ...)
+            What the model would see without an adversary.
         victim : Victim, optional
             The attacked model; the adversaries that look at none do without.
         generator : torch.Generator, optional

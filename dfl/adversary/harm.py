@@ -25,6 +25,7 @@ def divergence(reference: Distribution, law: Distribution) -> Tensor:
     Returns
     -------
     Tensor of shape (n,)
+        One number a row, never negative.
 
     Notes
     -----

@@ -43,6 +43,7 @@ def make_adversary(
     Returns
     -------
     AbstractAdversary
+        The adversary, of the strength that was asked for.
 
     Raises
     ------

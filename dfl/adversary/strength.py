@@ -77,6 +77,7 @@ class WindowStrength(AbstractStrength):
     start, stop : float, default=0.3, 0.8
         Shares of training at which it begins to rise, and is at its highest.
     highest : float, default=1.0
+        The strength from the end of the window on.
 
     Examples
     --------
@@ -118,6 +119,7 @@ class AdaptiveStrength(AbstractStrength):
         The strength rises if the score improved by no more than this over the last ``patience``
         observations, in units of the range from the first score to the best.
     patience : int, default=20
+        Calls without a better score after which the strength rises.
     tolerance : float, default=0.1
         The strength falls if the score is further than this below the best, in the same units.
 

@@ -40,8 +40,22 @@ def check_sizes(sizes: dict[str, Any], noise: float) -> None:
         whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
         if not whole or value < 1:
             raise InvalidInputError(f"got {name}={value!r}, expected an integer of at least 1")
-    if not (isinstance(noise, Real) and 0 <= noise < np.inf):
-        raise InvalidInputError(f"got noise={noise!r}, expected a finite number of at least 0")
+    check_noise(noise)
+
+
+def check_noise(noise: Any, name: str = "noise", most: float = np.inf) -> None:
+    """Refuse noise that is no finite number, or out of its range."""
+    if not (isinstance(noise, Real) and 0 <= float(noise) < np.inf):
+        raise InvalidInputError(f"got {name}={noise!r}, expected a finite number of at least 0")
+    if float(noise) > most:
+        raise InvalidInputError(f"got {name}={noise}, expected at most {most:g}")
+
+
+def check_positive(numbers: dict[str, Any]) -> None:
+    """Refuse numbers that are not finite and above zero, by name."""
+    for name, value in numbers.items():
+        if not (isinstance(value, Real) and 0 < float(value) < np.inf):
+            raise InvalidInputError(f"got {name}={value!r}, expected a finite number above 0")
 
 
 def read_grid(grid: Any) -> tuple[Any, Any]:

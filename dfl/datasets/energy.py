@@ -59,6 +59,7 @@ def fetch_energy_prices(
         Cache folder. Default: the user's cache folder. If the environment variable ``DFL_DATA``
         names a folder, the archive ``icon_energy.zip`` is read there and nothing is downloaded.
     download_if_missing : bool, default=True
+        Download the file if it is not in the folder; else it is an error.
 
     Returns
     -------

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from dfl.datasets._draws import bundle, check_sizes, generator
-from dfl.exceptions import InvalidInputError
+from dfl.datasets._draws import bundle, check_noise, check_sizes, generator
 from dfl_solvers import EntropyBall
 
 
@@ -27,8 +26,11 @@ def make_entropy_portfolio(
     Parameters
     ----------
     n_samples : int
+        Number n of instances.
     n_features : int, default=5
+        Number p of features.
     n_assets : int, default=50
+        Number d of assets.
     degree : int, default=6
         Degree of the polynomial; a linear model is right for 1.
     noise : float, default=0.5
@@ -37,6 +39,7 @@ def make_entropy_portfolio(
         Largest divergence from equal weights; see ``dfl_solvers.EntropyBall``, whose default, of
         the published experiment, keeps all weights positive.
     random_state : int, Generator or None
+        Seeds all that is drawn.
 
     Returns
     -------
@@ -68,8 +71,7 @@ def make_entropy_portfolio(
     """
     sizes = {"n_samples": n_samples, "n_features": n_features, "degree": degree}
     check_sizes({**sizes, "n_assets": n_assets}, noise)
-    if noise > 1:
-        raise InvalidInputError(f"got noise={noise}, expected at most 1")
+    check_noise(noise, most=1)
     rng = generator(random_state)
     B = rng.integers(2, size=(n_assets, n_features))
     X = rng.normal(size=(n_samples, n_features))

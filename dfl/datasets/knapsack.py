@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from dfl.datasets._draws import bundle, check_sizes, legacy_generator
+from dfl.datasets._draws import bundle, check_positive, check_sizes, legacy_generator
 from dfl_solvers import Knapsack, Maximize
 from dfl_solvers.oracle import Array
 
@@ -28,8 +28,11 @@ def make_knapsack(
     Parameters
     ----------
     n_samples : int
+        Number n of instances.
     n_features : int, default=5
+        Number p of features.
     n_items : int, default=32
+        Number d of items.
     n_dimensions : int, default=1
         Number of capacities.
     capacity : float, default=20.0
@@ -50,7 +53,7 @@ def make_knapsack(
     Raises
     ------
     InvalidInputError
-        If a size is below one or the noise is negative.
+        If a size is below one, the noise is negative or the capacity is not positive.
 
     Notes
     -----
@@ -72,6 +75,7 @@ def make_knapsack(
         {"n_samples": n_samples, "n_features": n_features, "n_items": n_items,
          "n_dimensions": n_dimensions, "degree": degree}, noise,
     )  # fmt: skip
+    check_positive({"capacity": capacity})
     rng = legacy_generator(random_state)
     weights = rng.choice(range(300, 800), size=(n_dimensions, n_items)) / 100
     B = rng.binomial(1, 0.5, (n_items, n_features))

@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from dfl.datasets._draws import check_sizes, legacy_generator, polynomial_costs
+from dfl.datasets._draws import (
+    check_positive,
+    check_sizes,
+    legacy_generator,
+    polynomial_costs,
+)
 from dfl.exceptions import InvalidInputError
 from dfl_solvers import Knapsack, Maximize
 
@@ -27,8 +32,11 @@ def make_knapsack_weights(
     Parameters
     ----------
     n_samples : int
+        Number n of instances.
     n_features : int, default=5
+        Number p of features.
     n_items : int, default=16
+        Number d of items.
     fill : float, default=0.5
         The capacity as a share of the mean total weight.
     degree : int, default=4
@@ -36,6 +44,7 @@ def make_knapsack_weights(
     noise : float, default=0.5
         Half-width of the multiplicative uniform noise, below 1.
     random_state : int, RandomState or None
+        Seeds all that is drawn.
 
     Returns
     -------
@@ -69,8 +78,7 @@ def make_knapsack_weights(
     )
     if noise >= 1:
         raise InvalidInputError(f"got noise={noise!r}, expected less than 1: weights are positive")
-    if not 0 < fill < np.inf:
-        raise InvalidInputError(f"got fill={fill!r}, expected a positive number")
+    check_positive({"fill": fill})
     rng = legacy_generator(random_state)
     sizes = rng.uniform(3, 8, n_items)
     values = sizes * rng.uniform(0.8, 1.2, n_items)

@@ -111,6 +111,7 @@ def fetch_llm_routing(
         Cache folder. Default: the user's cache folder. If the environment variable ``DFL_DATA``
         names a folder, ``llm_routing.csv.gz`` is read there and nothing is downloaded.
     download_if_missing : bool, default=True
+        Download the file if it is not in the folder; else it is an error.
 
     Returns
     -------

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import Bunch
 
-from dfl.datasets._draws import bundle, check_sizes, generator
-from dfl.exceptions import InvalidInputError
+from dfl.datasets._draws import bundle, check_noise, check_sizes, generator
 from dfl_solvers import Simplex
 from dfl_solvers.oracle import Array
 
@@ -28,13 +27,17 @@ def make_ordinal_classes(
     Parameters
     ----------
     n_samples : int
+        Number n of instances.
     n_features : int, default=5
+        Number p of features.
     n_classes : int, default=10
+        Number d of classes.
     degree : int, default=1
         How bent the score of an instance is.
     noise : float, default=0.5
         Half-width of the uniform noise that multiplies the score; at most 1.
     random_state : int, Generator or None
+        Seeds all that is drawn.
 
     Returns
     -------
@@ -69,8 +72,7 @@ def make_ordinal_classes(
 
     sizes = {"n_samples": n_samples, "n_features": n_features, "degree": degree}
     check_sizes({**sizes, "n_classes": n_classes}, noise)
-    if noise > 1:
-        raise InvalidInputError(f"got noise={noise}, expected at most 1")
+    check_noise(noise, most=1)
     rng = generator(random_state)
     b = rng.integers(2, size=n_features)
     b[rng.integers(n_features)] = 1

@@ -34,7 +34,9 @@ def make_perfect_matching(
     Parameters
     ----------
     n_samples : int
+        Number n of instances.
     n_features : int, default=5
+        Number p of features.
     grid : (int, int), default=(4, 4)
         Rows and columns of cells; one of them is even.
     degree : int, default=1
@@ -42,6 +44,7 @@ def make_perfect_matching(
     noise : float, default=0.0
         Half-width of the multiplicative uniform noise.
     random_state : int, RandomState or None
+        Seeds all that is drawn.
 
     Returns
     -------
@@ -91,6 +94,7 @@ def make_digit_matching(
     grid : (int, int), default=(4, 4)
         Rows and columns of cells; one of them is even.
     random_state : int, Generator or None
+        Seeds which digits are where.
 
     Returns
     -------

@@ -33,7 +33,9 @@ def make_shortest_path(
     Parameters
     ----------
     n_samples : int
+        Number n of instances.
     n_features : int, default=5
+        Number p of features.
     grid : (int, int), default=(5, 5)
         Rows and columns of nodes.
     degree : int, default=1

@@ -29,7 +29,9 @@ def make_spanning_tree(
     Parameters
     ----------
     n_samples : int
+        Number n of instances.
     n_features : int, default=5
+        Number p of features.
     n_nodes : int, default=10
         At least 2; there are d = n_nodes (n_nodes - 1) / 2 edges, (0, 1), (0, 2) and so on.
     degree : int, default=1
@@ -37,6 +39,7 @@ def make_spanning_tree(
     noise : float, default=0.0
         Half-width of the multiplicative uniform noise.
     random_state : int, RandomState or None
+        Seeds all that is drawn.
 
     Returns
     -------

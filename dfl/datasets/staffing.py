@@ -32,12 +32,15 @@ def make_staffing(
     Parameters
     ----------
     n_samples : int
+        Number n of instances.
     n_features : int, default=5
+        Number p of features.
     degree : int, default=4
         Degree of the polynomial.
     noise : float, default=0.5
         Half-width of the multiplicative uniform noise, below 1.
     random_state : int, RandomState or None
+        Seeds all that is drawn.
 
     Returns
     -------

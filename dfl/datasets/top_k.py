@@ -23,10 +23,13 @@ def make_cubic_top_k(
     Parameters
     ----------
     n_samples : int
+        Number n of instances.
     n_items : int, default=50
+        Number d of items.
     k : int, default=1
         Number of items to choose.
     random_state : int, Generator or None
+        Seeds all that is drawn.
 
     Returns
     -------

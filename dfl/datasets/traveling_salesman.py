@@ -26,7 +26,9 @@ def make_traveling_salesman(
     Parameters
     ----------
     n_samples : int
+        Number n of instances.
     n_features : int, default=10
+        Number p of features.
     n_cities : int, default=20
         At least 3.
     degree : int, default=1

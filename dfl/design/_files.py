@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dfl.exceptions import InvalidInputError
 from dfl_solvers._archive import read_archive, write_archive
 from dfl_solvers.oracle import Array
@@ -14,6 +16,17 @@ from dfl_solvers.oracle import Array
 NAME = "design.npz"
 _KIND = "sequential-design"
 _VERSION = 1
+# the kinds of random bits that a state may hold
+_BITS = {
+    kind.__name__: kind
+    for kind in (
+        np.random.PCG64,
+        np.random.PCG64DXSM,
+        np.random.MT19937,
+        np.random.Philox,
+        np.random.SFC64,
+    )
+}
 
 
 def write(folder: Path, content: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
@@ -58,6 +71,40 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Array]]:
             "of dfl-opt writes other ones"
         )
     return content, arrays
+
+
+def check_same(
+    folder: str | os.PathLike[str], theirs: Mapping[str, Any], ours: Mapping[str, Any]
+) -> None:
+    """Refuse the state of a design that is made of other parts."""
+    for name, value in ours.items():
+        if theirs.get(name) != value:
+            raise InvalidInputError(
+                f"{folder} holds the state of another design: its {name} is {theirs.get(name)}, "
+                f"that of this design {value}"
+            )
+
+
+def part(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+    """Return the arrays whose names begin so, by the rest of their names."""
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
+
+
+def generator_from(state: Mapping[str, Any]) -> np.random.Generator:
+    """Return a generator in a state that was saved.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If it is no such state.
+    """
+    found = np.random.Generator(_BITS[state["bit_generator"]]())
+    found.bit_generator.state = state
+    return found
 
 
 def stamp(folder: Path) -> tuple[int, ...] | None:

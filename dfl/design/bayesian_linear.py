@@ -128,11 +128,14 @@ class BayesianLinearRegression:
         Parameters
         ----------
         X : array-like of shape (m, p)
+            Features of the rows that are labeled.
         C : array-like of shape (m, d)
+            Their costs.
 
         Returns
         -------
         self
+            The model itself.
         """
         rows, costs = np.asarray(X, dtype=float), np.asarray(C, dtype=float)
         if rows.ndim != 2 or costs.ndim != 2 or len(rows) != len(costs) or not len(rows):

@@ -24,6 +24,7 @@ class BootstrapCommittee:
     estimator : scikit-learn regressor
         With ``fit(X, C)`` and ``predict(X)``; it is cloned, never fitted itself.
     n_members : int, default=20
+        Number of members, each a fitted copy.
     min_labels : int, default=5
         Labels before the first fit; until then rows are drawn by the law of the pool.
     random_state : int, default=0
@@ -101,7 +102,7 @@ class BootstrapCommittee:
         return self._members
 
     def members(self, X: Array) -> Array:
-        """Costs that each member predicts, (n, p) to (n, n_members, d)."""
+        """Return costs that each member predicts, (n, p) to (n, n_members, d)."""
         rows = np.asarray(X, dtype=float)
         shape = len(rows), self._labels.C.shape[1]
         found = [np.asarray(member.predict(rows), dtype=float) for member in self.members_]

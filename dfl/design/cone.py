@@ -6,10 +6,11 @@ from typing import Any, final
 
 import numpy as np
 
+from dfl._validation import check_positive
 from dfl.design._scoring import check_pool, directions, need_direction, normals_of
 from dfl.design.projection import off
 from dfl.design.protocols import LinearPosterior
-from dfl.exceptions import InvalidInputError, UnsupportedError
+from dfl.exceptions import UnsupportedError
 from dfl_solvers.oracle import Array, Oracle
 
 # halvings of the interval that holds an eigenvalue, and rows that are halved together
@@ -70,8 +71,7 @@ class ConeDirectionalUncertainty:
         self, model: Any, pool: Any, oracle: Oracle | None = None, pool_weight: Array | None = None
     ) -> Array:
         """Score a pool by a model with a posterior, (n, p) to (n,), from 0 to 2."""
-        if not 0 < self.radius < np.inf:
-            raise InvalidInputError(f"got radius={self.radius}, expected a positive number")
+        check_positive(self, radius=self.radius)
         need_direction(self, oracle)
         if not isinstance(model, LinearPosterior):
             raise UnsupportedError(

@@ -87,9 +87,11 @@ class DirectionalUncertainty:
         model : committee
             With ``members(X) -> (n, M, d)``.
         pool : array-like of shape (n, p)
+            Features of the rows to choose from.
         oracle : Oracle, optional
             For the projection; it is not asked to solve anything.
         pool_weight : ignored
+            Not used; criteria of whole designs need it.
 
         Returns
         -------

@@ -184,11 +184,11 @@ class FiniteHypothesisClass:
         return DirectionalUncertainty() if self.loss == "spo" else L2Uncertainty()
 
     def members(self, X: Array) -> Array:
-        """Costs that each survivor predicts, (n, p) to (n, M, d)."""
+        """Return costs that each survivor predicts, (n, p) to (n, M, d)."""
         return self._predict(X, self.survivors_)
 
     def predict(self, X: Array) -> Array:
-        """Costs that the incumbent predicts, (n, p) to (n, d)."""
+        """Return costs that the incumbent predicts, (n, p) to (n, d)."""
         return self._predict(X, np.array([self.incumbent_]))[:, 0]
 
     def eliminate(self, numbers: npt.ArrayLike) -> None:
@@ -197,6 +197,7 @@ class FiniteHypothesisClass:
         Parameters
         ----------
         numbers : array-like of int
+            Positions of the hypotheses that are ruled out.
 
         Raises
         ------

@@ -54,6 +54,7 @@ def directional_lipschitz(
     Returns
     -------
     LipschitzConstant
+        The constant, and what certifies it.
 
     Raises
     ------
@@ -94,8 +95,11 @@ def lipschitz_of_class(
     Parameters
     ----------
     model : FiniteHypothesisClass
+        Hypotheses that predict costs for the pool.
     pool : array-like of shape (n, p)
+        Features of the rows to look at.
     oracle : Oracle
+        The problem that the costs feed.
     cost_bound : float
         Bound on the length of the (projected) costs that can be observed.
 

@@ -77,6 +77,7 @@ def directional_margin(oracle: Oracle, costs: npt.ArrayLike, quantile: float = 0
     Parameters
     ----------
     oracle : Oracle
+        The problem that the costs feed.
     costs : array-like of shape (n, d)
         Predictions of all hypotheses on all rows that matter. Others may be nearer to a tie: the
         least over a sample is an estimate from above.

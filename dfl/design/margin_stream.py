@@ -41,6 +41,7 @@ class MarginStream:
         one by more than ``confidence / sqrt(t) + (2 L / t) sum b`` are eliminated, with the
         constant L of the model. It needs a ``FiniteHypothesisClass``.
     random_state : int, Generator or None
+        Seeds which of the rows that are far from a tie are labeled all the same.
 
     Attributes
     ----------
@@ -132,6 +133,7 @@ class MarginStream:
         Parameters
         ----------
         x : array-like of shape (p,)
+            Features of the row.
 
         Returns
         -------
@@ -165,10 +167,12 @@ class MarginStream:
         Parameters
         ----------
         c : array-like of shape (d,)
+            Its costs.
 
         Returns
         -------
         self
+            The stream itself.
         """
         if self._waiting is None:
             raise InvalidInputError("MarginStream: got a label, but none was asked for")

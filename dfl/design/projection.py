@@ -25,7 +25,9 @@ def project_costs(oracle: Oracle, costs: npt.ArrayLike) -> Array:
     Parameters
     ----------
     oracle : Oracle
+        The problem that they feed.
     costs : array-like of shape (..., d)
+        Costs, a vector in each last axis.
 
     Returns
     -------

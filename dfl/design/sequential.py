@@ -10,6 +10,7 @@ from typing import Any, Literal, Self, final
 import numpy as np
 import numpy.typing as npt
 
+from dfl._validation import check_at_least
 from dfl.design import _choice, _files
 from dfl.design._law import pool_law
 from dfl.design._record import Record, check_told
@@ -17,18 +18,6 @@ from dfl.design._scoring import check_pool
 from dfl.design.protocols import Criterion, GreedyCriterion, Model, StoppingRule, Verdict
 from dfl.exceptions import InvalidInputError, UnsupportedError
 from dfl_solvers.oracle import Array, Oracle
-
-# the kinds of random bits that a state may hold
-_BITS = {
-    kind.__name__: kind
-    for kind in (
-        np.random.PCG64,
-        np.random.PCG64DXSM,
-        np.random.MT19937,
-        np.random.Philox,
-        np.random.SFC64,
-    )
-}
 
 
 @final
@@ -54,6 +43,7 @@ class SequentialDesign:
         Share of labels that are drawn by the law of the pool, whatever the criterion says. It
         bounds the weights by ``1 / floor`` and keeps every direction of the features learned about.
     random_state : int, Generator or None
+        Seeds the draws of rows.
     selection : {"sample", "max"}, default="sample"
         ``"max"`` takes the best row, and, with probability ``floor``, any. It is for criteria of
         whole designs only (``IntegratedDirectionalDesign``, ``IOptimal``, ``AOptimal``,
@@ -239,8 +229,7 @@ class SequentialDesign:
         rows = check_pool(pool)
         self._record.check_same(rows)
         law = pool_law(pool_weight, len(rows))
-        if n < 1:
-            raise InvalidInputError(f"ask: got n={n}, expected at least 1")
+        check_at_least(1, "ask", n=n)
         allowed = np.ones(len(rows), dtype=bool)
         if not self.repeats:
             allowed = self._record.open_rows(len(rows))
@@ -280,6 +269,7 @@ class SequentialDesign:
         Returns
         -------
         self
+            The design itself.
 
         Raises
         ------
@@ -359,6 +349,7 @@ class SequentialDesign:
         Returns
         -------
         self
+            The design itself.
 
         Raises
         ------
@@ -369,25 +360,12 @@ class SequentialDesign:
             as they were.
         """
         content, arrays = _files.read(Path(folder))
-        for name, ours in self._parts().items():
-            theirs = content["parts"].get(name)
-            if theirs != ours:
-                raise InvalidInputError(
-                    f"{folder} holds the state of another design: its {name} is {theirs}, that of "
-                    f"this design {ours}"
-                )
+        _files.check_same(folder, content["parts"], self._parts())
         before = self.model.get_state()
         try:
             record = Record.unpack(content, arrays)
-            rng = np.random.Generator(_BITS[content["random"]["bit_generator"]]())
-            rng.bit_generator.state = content["random"]
-            self.model.set_state(
-                {
-                    name.removeprefix("model_"): array
-                    for name, array in arrays.items()
-                    if name.startswith("model_")
-                }
-            )
+            rng = _files.generator_from(content["random"])
+            self.model.set_state(_files.part(arrays, "model_"))
         except (KeyError, TypeError, ValueError) as error:
             self.model.set_state(before)
             raise InvalidInputError(

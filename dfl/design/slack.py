@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from dfl._validation import check_positive
 from dfl.exceptions import InvalidInputError
 
 
@@ -114,10 +115,7 @@ def mixture_slack(
     0.5123
     """
     _check(lipschitz, squares, n_labels, n_hypotheses, delta)
-    if not 0 < planned_squares < math.inf:
-        raise InvalidInputError(
-            f"got planned_squares={planned_squares}, expected a positive number"
-        )
+    check_positive("mixture_slack", planned_squares=planned_squares)
     total = squares + planned_squares
     log = math.log(total / planned_squares) + 2 * math.log(n_hypotheses / delta)
     return lipschitz * math.sqrt(total * log) / n_labels

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, final
 
+from dfl._validation import check_above_zero
 from dfl.design.directional import DirectionalUncertainty
 from dfl.design.protocols import Verdict
 from dfl.exceptions import InvalidInputError
@@ -57,8 +58,7 @@ class DirectionsWithinMargin:
         repeats: bool,
     ) -> Verdict:
         """Score the pool by ``DirectionalUncertainty()``; no label is solved."""
-        if not self.margin > 0:
-            raise InvalidInputError(f"got margin={self.margin}, expected a positive number")
+        check_above_zero(self, margin=self.margin)
         rows = need_pool(self, pool)
         value = float(DirectionalUncertainty().score(model, rows, oracle).max())
         given = "known" if self.certified else "assumed"

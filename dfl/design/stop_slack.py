@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, final
 
+from dfl._validation import check_above_zero
 from dfl.design.protocols import Verdict
-from dfl.exceptions import InvalidInputError, UnsupportedError
+from dfl.exceptions import UnsupportedError
 from dfl_solvers.oracle import Array, Oracle
 
 
@@ -59,8 +60,7 @@ class SlackBelow:
         repeats: bool,
     ) -> Verdict:
         """Compare the slack of a finite class; the pool is not needed."""
-        if not self.tolerance > 0:
-            raise InvalidInputError(f"got tolerance={self.tolerance}, expected a positive number")
+        check_above_zero(self, tolerance=self.tolerance)
         value = getattr(model, "slack_", math.nan)
         if math.isnan(value):
             raise UnsupportedError(

@@ -6,10 +6,10 @@ from typing import Any, final
 
 import numpy as np
 
+from dfl._validation import check_at_least
 from dfl.design.directional import DirectionalUncertainty
 from dfl.design.protocols import Criterion, Verdict
 from dfl.design.stop_margin import need_pool
-from dfl.exceptions import InvalidInputError
 from dfl_solvers.oracle import Array, Oracle
 
 
@@ -54,8 +54,7 @@ class MeanUncertaintyBelow:
         repeats: bool,
     ) -> Verdict:
         """Score the pool, and average by its law."""
-        if not self.threshold >= 0:
-            raise InvalidInputError(f"got threshold={self.threshold}, expected at least 0")
+        check_at_least(0, self, threshold=self.threshold)
         rows = need_pool(self, pool)
         if not model.ready:
             return Verdict(False, float("nan"), self.threshold, False, "too few labels to tell")

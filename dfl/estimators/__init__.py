@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from dfl.estimators.decision_focused import DecisionFocusedRegressor as DecisionFocusedRegressor
     from dfl.estimators.files import load as load
+    from dfl.estimators.grid_convolution import GridConvolution as GridConvolution
     from dfl.estimators.leaderboard import LeaderboardRow as LeaderboardRow
     from dfl.estimators.leaderboard import Verdict as Verdict
     from dfl.estimators.predict_then_optimize import (
@@ -45,6 +46,7 @@ _HOMES = {
     "ConstraintRegressor": "constraint_regressor",
     "DecisionBoostingRegressor": "decision_boosting",
     "DecisionFocusedRegressor": "decision_focused",
+    "GridConvolution": "grid_convolution",
     "LeaderboardRow": "leaderboard",
     "PredictThenOptimizeRegressor": "predict_then_optimize",
     "SPOForestRegressor": "spo_forest",
@@ -66,6 +68,7 @@ __all__ = [
     "ConstraintRegressor",
     "DecisionBoostingRegressor",
     "DecisionFocusedRegressor",
+    "GridConvolution",
     "LeaderboardRow",
     "PredictThenOptimizeRegressor",
     "SPOForestRegressor",

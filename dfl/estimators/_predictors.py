@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from dfl.estimators._scaling import Scaling
 from dfl.exceptions import InvalidInputError
 from dfl_solvers.oracle import Array
 
@@ -55,6 +57,28 @@ def make_predictor(
     raise InvalidInputError(
         f"got predictor={predictor!r}, expected 'linear', 'mlp' or a torch.nn.Module"
     )
+
+
+def saved_predictor(
+    predictor: str | nn.Module, n_features: int, weights: Mapping[str, Tensor]
+) -> nn.Module | None:
+    """Make a predictor that saved weights fit; None if it is a module of the user's."""
+    if not isinstance(predictor, str):
+        return None
+    n_outputs = len(list(weights.values())[-1])
+    return make_predictor(predictor, n_features, n_outputs, torch.Generator())
+
+
+def unscaled(
+    layer: nn.Module, scaling: Scaling, one_output: bool
+) -> tuple[Array, Array] | tuple[Array, float]:
+    """Return coefficients (d, p) and intercepts (d,) of a linear layer in the units of the data.
+
+    With one output, (p,) and a number.
+    """
+    weight, bias = (part.detach().double().cpu().numpy() for part in layer.parameters())
+    coef, intercept = scaling.unfolded(weight, bias)
+    return (coef[0], float(intercept[0])) if one_output else (coef, intercept)
 
 
 def dtype_of(module: nn.Module) -> torch.dtype:

@@ -229,7 +229,7 @@ def learn(candidate: Candidate, estimator: Any, table: Table, rows: Array) -> No
     own = table.instance_of(rows)
     if own is not None and table.long:
         own = {k: v for k, v in own.items() if k != "mask"}  # long data make their own
-    weights = None if table.weights is None else table.weights[rows]
+    weights = table.weights_of(rows)
     if weights is not None and not candidate.takes("sample_weight"):
         raise InvalidInputError(f"fit of {type(candidate.model).__name__} takes no sample_weight")
     given = {

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import validate_data
 
 from dfl.estimators._instance import InstanceData, as_instance
 from dfl.estimators._long import LongLayout, as_labels, is_dated
 from dfl.estimators._names import learn_names
 from dfl.estimators._table import Table, date_index
-from dfl.estimators.base import BaseDecisionRegressor, with_mask
+from dfl.estimators.base import BaseDecisionRegressor, read_weights, with_mask
 from dfl.exceptions import InvalidInputError
-from dfl_solvers.oracle import Array
 
 
 def read(
@@ -70,7 +69,7 @@ def read(
         labels = None if groups is None else as_labels(groups, len(X))
         if labels is not None and is_dated(labels):
             dates, labels = labels, None
-        weights = _weights(sample_weight, X)
+        weights = read_weights(sample_weight, X)
         return Table(X, truth, y is not None, instance, dates, labels, one_output, weights)
     layout = LongLayout(groups, len(X), estimator._checked_oracle())
     return Table(
@@ -81,13 +80,5 @@ def read(
         layout.labels if is_dated(layout.labels) else None,
         layout.labels,
         True,
-        _weights(sample_weight, layout.labels),
-    )
-
-
-def _weights(sample_weight: Any, instances: Array) -> Array | None:
-    if sample_weight is None:
-        return None
-    return _check_sample_weight(
-        sample_weight, instances, dtype=np.float64, ensure_non_negative=True
+        read_weights(sample_weight, layout.labels),
     )

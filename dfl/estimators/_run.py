@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 
 from dfl.estimators._fingerprint import fingerprint
+from dfl.estimators._held_out import Held
 from dfl.estimators._predictors import device_of, dtype_of
 from dfl.estimators._randomness import private_randomness
 from dfl.estimators._scaling import InUnits, Scaling
@@ -26,13 +27,6 @@ from dfl_solvers.wrappers import Counting, Counts
 if TYPE_CHECKING:
     from dfl.estimators.decision_boosting import DecisionBoostingRegressor
     from dfl.estimators.decision_focused import DecisionFocusedRegressor
-
-
-class Held(NamedTuple):
-    """What validates: rows of a table."""
-
-    table: Table
-    rows: Array
 
 
 def run(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
 from dfl_solvers.oracle import Array, Instance, Oracle, Solution
+from dfl_solvers.program import Program
 
 
 @final
@@ -78,8 +79,13 @@ class InUnits:
         return self.oracle.evaluate(costs * self.unit, decisions, instance) / self.unit
 
     def __getattr__(self, name: str) -> Any:
-        # only where the oracle itself has a derivative
-        if name != "vector_jacobian_product":
+        # only what the oracle itself has
+        if name not in ("program", "vector_jacobian_product"):
             raise AttributeError(name)
-        inner = self.oracle.vector_jacobian_product  # type: ignore[attr-defined]
+        inner = getattr(self.oracle, name)
+        if name == "program":
+            return lambda instance=None: self._in_units(inner(instance))
         return lambda costs, *others: inner(costs * self.unit, *others) * self.unit
+
+    def _in_units(self, program: Program) -> Program:
+        return replace(program, fixed_costs=program.fixed_costs / self.unit)

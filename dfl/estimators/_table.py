@@ -74,6 +74,10 @@ class Table:
             return None
         return {name: np.asarray(value)[rows] for name, value in self.instance.items()}
 
+    def weights_of(self, rows: Array) -> Array | None:
+        """Return what some instances count; None if all count the same."""
+        return None if self.weights is None else self.weights[rows]
+
     def row_weights(self, rows: Array) -> Array | None:
         """Return what each row of ``features`` counts; None if all count the same."""
         if self.weights is None:

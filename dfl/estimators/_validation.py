@@ -1,8 +1,8 @@
-"""The number that early stopping watches."""
+"""Regret of instances that were held out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from dfl.estimators._scaling import Scaling
 from dfl.estimators._table import Table
 from dfl.exceptions import InvalidInputError
 from dfl.losses import AbstractLoss
-from dfl_solvers.oracle import Array, Oracle
+from dfl_solvers.oracle import Array, Instance, Oracle
 
 
 def make_monitor(
@@ -71,3 +71,21 @@ def make_monitor(
         return float(regret @ weights) / norm
 
     return validation_regret
+
+
+def held_out_regrets(
+    oracle: Oracle,
+    predictions: Iterable[Array],
+    costs: Array,
+    instance: Instance | None,
+    weights: Array | None,
+) -> list[float]:
+    """Return the normalized regret of each of several predictions (m, d) of costs (m, d)."""
+    weights = np.ones(len(costs)) if weights is None else weights
+    optimal = metrics.optimal_objectives(oracle, costs, instance=instance)
+    norm = float(np.abs(optimal) @ weights) or 1.0
+    regrets = (
+        metrics.regret(oracle, predicted, costs, instance=instance, optimal=optimal)
+        for predicted in predictions
+    )
+    return [float(regret @ weights) / norm for regret in regrets]

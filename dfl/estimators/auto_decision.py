@@ -179,6 +179,7 @@ class AutoDecisionRegressor(BaseDecisionRegressor):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
@@ -232,10 +233,12 @@ class AutoDecisionRegressor(BaseDecisionRegressor):
         Parameters
         ----------
         X : array-like of shape (n, p)
+            Features.
 
         Returns
         -------
         ndarray of shape (n, d), or (n,) if ``fit`` was given 1-d costs
+            Costs in the units of those given to ``fit``.
         """
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)

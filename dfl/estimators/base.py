@@ -217,14 +217,7 @@ class BaseDecisionRegressor(MultiOutputMixin, RegressorMixin, BaseDecisionEstima
             If widths do not fit the oracle.
         """
         regret, optimal = self.evaluate(X, y, groups=groups, instance=instance)
-        if sample_weight is not None:
-            weights = _check_sample_weight(
-                sample_weight, regret, dtype=np.float64, ensure_non_negative=True
-            )
-            regret, optimal = weights * regret, weights * optimal
-        if not np.abs(optimal).sum() > 0:
-            return float(not regret.any())
-        return 1.0 - metrics.normalize(regret, optimal)
+        return score_of(regret, optimal, sample_weight)
 
     def evaluate(
         self, X: Any, y: Any, *, groups: Any = None, instance: InstanceData | None = None
@@ -294,6 +287,25 @@ def check_oracle_given(estimator: BaseDecisionEstimator, oracle: Oracle | None) 
             "problem that the predictions feed, such as dfl_solvers.GridShortestPath(5, 5)"
         )
     return oracle  # type: ignore[return-value]
+
+
+def read_weights(sample_weight: Any, instances: Array) -> Array | None:
+    """Return checked weights (n,), one an instance; None if none are given."""
+    if sample_weight is None:
+        return None
+    return _check_sample_weight(
+        sample_weight, instances, dtype=np.float64, ensure_non_negative=True
+    )
+
+
+def score_of(regret: Array, optimal: Array, sample_weight: Any) -> float:
+    """Return one minus the normalized regret; see ``BaseDecisionRegressor.score``."""
+    weights = read_weights(sample_weight, regret)
+    if weights is not None:
+        regret, optimal = weights * regret, weights * optimal
+    if not np.abs(optimal).sum() > 0:
+        return float(not regret.any())
+    return 1.0 - metrics.normalize(regret, optimal)
 
 
 def with_mask(instance: Instance | None, layout: LongLayout) -> Instance | None:

@@ -8,12 +8,12 @@ from typing import Any, final
 
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
-from sklearn.utils.validation import _check_sample_weight, check_consistent_length, validate_data
+from sklearn.utils.validation import check_consistent_length, validate_data
 
 from dfl import metrics
 from dfl.estimators._instance import InstanceData, as_instance
 from dfl.estimators._table import Table, date_index
-from dfl.estimators.base import BaseDecisionEstimator, check_oracle_given
+from dfl.estimators.base import BaseDecisionEstimator, check_oracle_given, read_weights, score_of
 from dfl.exceptions import InvalidInputError
 from dfl.metrics.post_hoc import spread
 from dfl_solvers.oracle import Array, Instance, Oracle
@@ -43,6 +43,20 @@ class Judge:
         self.optimal = metrics.optimal_objectives(oracle, costs, instance=true)
         self.weights = np.ones(len(y)) if weights is None else weights
         self.norm = float(np.abs(self.optimal) @ self.weights) or 1.0
+
+    @classmethod
+    def of_rows(
+        cls,
+        estimator: BaseConstraintRegressor,
+        oracle: Oracle,
+        table: Table,
+        costs: Array,
+        rows: Array,
+    ) -> Judge:
+        """Return the judge of some instances of a table, whose costs (n, d) are those of all."""
+        weights = table.weights_of(rows)
+        instance = table.instance_of(rows)
+        return cls(estimator, oracle, table.truth[rows], costs[rows], instance, weights)
 
     def regret(self, predicted: Array) -> Array:
         """Return the post-hoc regret (n,) of predicted numbers (n, q)."""
@@ -74,6 +88,7 @@ class BaseConstraintRegressor(MultiOutputMixin, RegressorMixin, BaseDecisionEsti
     recourse: AbstractRecourse | None
     costs: Any
     positions: Sequence[int] | None
+    _one_output: bool
 
     @abstractmethod
     def predict(self, X: Any) -> Array:
@@ -131,14 +146,7 @@ class BaseConstraintRegressor(MultiOutputMixin, RegressorMixin, BaseDecisionEsti
             regret, else 0.
         """
         regret, optimal = self.evaluate(X, y, costs=costs, instance=instance)
-        if sample_weight is not None:
-            weights = _check_sample_weight(
-                sample_weight, regret, dtype=np.float64, ensure_non_negative=True
-            )
-            regret, optimal = weights * regret, weights * optimal
-        if not np.abs(optimal).sum() > 0:
-            return float(not regret.any())
-        return 1.0 - metrics.normalize(regret, optimal)
+        return score_of(regret, optimal, sample_weight)
 
     def evaluate(
         self, X: Any, y: Any, *, costs: Any = None, instance: InstanceData | None = None
@@ -177,14 +185,14 @@ class BaseConstraintRegressor(MultiOutputMixin, RegressorMixin, BaseDecisionEsti
         dates = date_index(X)
         X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64)
         one_output = y.ndim == 1
-        weights = None
-        if sample_weight is not None:
-            weights = _check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True
-            )
+        weights = read_weights(sample_weight, X)
         y = self._wide(y.astype(np.float64))
         table = Table(X, y, True, as_instance(instance), dates, None, one_output, weights)
         return table, self._costs(costs, len(y))
+
+    def _narrow(self, numbers: Array) -> Array:
+        """Return numbers (n, q) as ``predict`` does: (n,) if ``fit`` was given a 1-d y."""
+        return numbers[:, 0] if self._one_output else numbers
 
     def _field(self) -> PredictedField:
         oracle = check_oracle_given(self, self.oracle)

@@ -11,7 +11,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
 from dfl.estimators._instance import InstanceData
-from dfl.estimators._predictors import dtype_of, make_predictor, start_at_least_squares
+from dfl.estimators._predictors import (
+    dtype_of,
+    make_predictor,
+    saved_predictor,
+    start_at_least_squares,
+    unscaled,
+)
 from dfl.estimators._randomness import generator_of, private_randomness
 from dfl.estimators._scaling import Scaling
 from dfl.estimators._split import split
@@ -68,6 +74,7 @@ class ConstraintRegressor(BaseConstraintRegressor):
         Instances per step.
     optimizer : {"adam", "adamw", "sgd"}, default="adam"
     learning_rate : float, default=1e-2
+        Of the optimizer.
     early_stopping : bool, default=True
         Hold out validation instances, keep the weights with the smallest validation regret and
         stop after ``n_iter_no_change`` epochs without a smaller one. Fewer than 10 instances are
@@ -126,6 +133,8 @@ class ConstraintRegressor(BaseConstraintRegressor):
     (100, 8)
     """
 
+    coef_: Array
+    intercept_: Array | float
     history_: list[dict[str, float]]
     budget_: Counts
 
@@ -195,6 +204,7 @@ class ConstraintRegressor(BaseConstraintRegressor):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
@@ -214,7 +224,7 @@ class ConstraintRegressor(BaseConstraintRegressor):
         rows, held = np.arange(len(known)), np.arange(0)
         if self.early_stopping:
             rows, held = split(len(known), self.validation_fraction, None, rng, table.dates)
-        weights = None if table.weights is None else table.weights[rows]
+        weights = table.weights_of(rows)
         for part, what in ((rows, "train"), (held, "validate")):
             if table.weights is not None and len(part) and not table.weights[part].any():
                 raise InvalidInputError(
@@ -252,10 +262,7 @@ class ConstraintRegressor(BaseConstraintRegressor):
         self.best_iter_ = self.n_iter_ if result.best_epoch is None else result.best_epoch
         self.budget_ = counting.counts
         if self.predictor == "linear":
-            weight, bias = (part.detach().double().numpy() for part in model.parameters())
-            coef, intercept = scaling.unfolded(weight, bias)
-            self.coef_ = coef[0] if self._one_output else coef
-            self.intercept_ = float(intercept[0]) if self._one_output else intercept
+            self.coef_, self.intercept_ = unscaled(model, scaling, self._one_output)
         return self
 
     def predict(self, X: Any) -> Array:
@@ -264,30 +271,29 @@ class ConstraintRegressor(BaseConstraintRegressor):
         Parameters
         ----------
         X : array-like of shape (n, p)
+            Features.
 
         Returns
         -------
         ndarray of shape (n, q), or (n,) if ``fit`` was given a 1-d y
+            Numbers in the units of those given to ``fit``.
         """
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)
         if self.predictor == "linear":
             return X @ self.coef_.T + self.intercept_
         numbers = _outputs(self.predictor_, X, self._scaling)
-        return numbers[:, 0] if self._one_output else numbers
+        return self._narrow(numbers)
 
     def _module(self, weights: dict[str, torch.Tensor]) -> nn.Module | None:
-        if not isinstance(self.predictor, str):
-            return None
-        n_outputs = len(list(weights.values())[-1])
-        return make_predictor(self.predictor, self.n_features_in_, n_outputs, torch.Generator())
+        return saved_predictor(self.predictor, self.n_features_in_, weights)
 
     def _start(self, table: Table, rows: Array, scaling: Scaling, seed: int) -> nn.Module:
         generator = torch.Generator().manual_seed(seed)
         p, q = table.inputs.shape[1], table.truth.shape[1]
         model = make_predictor(self.predictor, p, q, generator)
         if self.predictor == "linear":
-            weights = None if table.weights is None else table.weights[rows]
+            weights = table.weights_of(rows)
             scaled = table.truth[rows] / scaling.cost
             start_at_least_squares(model, scaling.features(table.inputs[rows]), scaled, weights)
         return model
@@ -314,10 +320,7 @@ class ConstraintRegressor(BaseConstraintRegressor):
     ) -> Callable[[nn.Module], float]:
         """Return the validation regret as a function of the model."""
         sign = minimizing(check_oracle_given(self, self.oracle))[1]
-        weights = None if table.weights is None else table.weights[held]
-        judge = Judge(
-            self, oracle, table.truth[held], sign * known[held], table.instance_of(held), weights
-        )
+        judge = Judge.of_rows(self, oracle, table, sign * known, held)
         X = table.inputs[held]
         return lambda model: judge.normalized(_outputs(model, X, scaling))
 

@@ -186,6 +186,7 @@ class DecisionBoostingRegressor(BaseDecisionRegressor):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
@@ -224,10 +225,12 @@ class DecisionBoostingRegressor(BaseDecisionRegressor):
         Parameters
         ----------
         X : array-like of shape (n, p)
+            Features.
 
         Returns
         -------
         ndarray of shape (n, d), or (n,) if ``fit`` was given 1-d costs
+            Costs in the units of those given to ``fit``.
         """
         X = features_of(self, X)
         return self._shaped(self._start(X) + self._scale * self.trees_.sum(_rounded(X)))
@@ -238,6 +241,7 @@ class DecisionBoostingRegressor(BaseDecisionRegressor):
         Parameters
         ----------
         X : array-like of shape (n, p)
+            Features.
 
         Yields
         ------
@@ -282,7 +286,7 @@ class DecisionBoostingRegressor(BaseDecisionRegressor):
             for at in (rows, held)
         )
         seen, seen_held = _rounded(flat), _rounded(flat_held)
-        share = None if table.weights is None else table.weights[rows]
+        share = table.weights_of(rows)
         shape = (len(rows), table.truth.shape[1])
         output = (self._start(flat) / scaling.cost).reshape(shape)
         gradients = gradients_of(loss, target, shape)

@@ -14,16 +14,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
+from dfl.estimators._held_out import Held, hold_out
 from dfl.estimators._instance import InstanceData
-from dfl.estimators._predictors import device_of, dtype_of, make_predictor
+from dfl.estimators._predictors import device_of, dtype_of, saved_predictor, unscaled
 from dfl.estimators._randomness import generator_of
 from dfl.estimators._reading import read
-from dfl.estimators._run import Held, run
-from dfl.estimators._split import split
+from dfl.estimators._run import run
 from dfl.estimators._start import Start, go_on, start_afresh
 from dfl.estimators._table import Table
 from dfl.estimators.base import BaseDecisionRegressor
-from dfl.exceptions import InvalidInputError
 from dfl.losses import AbstractLoss
 from dfl.training.train import Callback
 from dfl_solvers.oracle import Array, Oracle
@@ -61,6 +60,7 @@ class DecisionFocusedRegressor(BaseDecisionRegressor):
         Instances per step.
     optimizer : {"adam", "adamw", "sgd"}, default="adam"
     learning_rate : float, default=1e-2
+        Of the optimizer, for scaled features and costs.
     schedule : {"constant", "cosine", "plateau"}, default="constant"
         How the learning rate changes over the epochs.
     early_stopping : bool, default=True
@@ -139,6 +139,8 @@ class DecisionFocusedRegressor(BaseDecisionRegressor):
     (100, 40)
     """
 
+    coef_: Array
+    intercept_: Array | float
     history_: list[dict[str, float]]
     budget_: Counts
     _seed: int
@@ -230,6 +232,7 @@ class DecisionFocusedRegressor(BaseDecisionRegressor):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
@@ -249,7 +252,7 @@ class DecisionFocusedRegressor(BaseDecisionRegressor):
         )  # fmt: skip
         rng = generator_of(self.random_state)
         seed = int(rng.integers(2**62))
-        rows, held = self._split(table, rng, validation)
+        rows, held = hold_out(self, table, rng, validation)
         start = start_afresh(self, table, rows, seed) if fresh else go_on(self, new_optimizer=True)
         self._learn(start, table, rows, held, seed, callbacks)
         return self
@@ -278,6 +281,7 @@ class DecisionFocusedRegressor(BaseDecisionRegressor):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
@@ -313,6 +317,7 @@ class DecisionFocusedRegressor(BaseDecisionRegressor):
         Parameters
         ----------
         X : array-like of shape (n, p)
+            Features.
 
         Returns
         -------
@@ -330,47 +335,7 @@ class DecisionFocusedRegressor(BaseDecisionRegressor):
         return costs[:, 0] if self._one_output else costs
 
     def _module(self, weights: dict[str, torch.Tensor]) -> nn.Module | None:
-        if not isinstance(self.predictor, str):
-            return None
-        n_outputs = len(list(weights.values())[-1])
-        return make_predictor(self.predictor, self.n_features_in_, n_outputs, torch.Generator())
-
-    def _split(
-        self, table: Table, rng: np.random.Generator, validation: Any
-    ) -> tuple[Array, Held | None]:
-        """Return the rows to train on; and what validates, if anything does."""
-        every = np.arange(len(table.inputs))
-        if validation is not None:
-            if not self.early_stopping:
-                raise InvalidInputError("got validation instances, but early_stopping is off")
-            held = self._read_validation(validation)
-            if held.long != table.long:
-                kinds = [f"{'long' if each.long else 'wide'} data" for each in (held, table)]
-                raise InvalidInputError(f"got {kinds[0]} to validate on, expected {kinds[1]}")
-            return every, Held(held, np.arange(len(held.inputs)))
-        if not self.early_stopping:
-            return every, None
-        rows, held_out = split(
-            len(every), self.validation_fraction, self.cv, rng, table.dates, table.labels
-        )
-        return rows, Held(table, held_out) if len(held_out) else None
-
-    def _read_validation(self, validation: Any) -> Table:
-        known = ("X", "y", "sample_weight", "decisions", "groups", "instance")
-        if not isinstance(validation, Mapping):
-            if not isinstance(validation, (tuple, list)) or len(validation) != 2:
-                raise InvalidInputError(
-                    f"got validation of type {type(validation).__name__}, expected a pair (X, y) "
-                    f"or a mapping with the keys {', '.join(known)}"
-                )
-            validation = {"X": validation[0], "y": validation[1]}
-        unknown = sorted(str(key) for key in validation if key not in known)
-        if unknown or "X" not in validation:
-            raise InvalidInputError(
-                f"got validation with the keys {', '.join(map(str, validation))}, expected X and "
-                f"some of {', '.join(known[1:])}"
-            )
-        return read(self, **{"y": None, **validation}, reset=False)
+        return saved_predictor(self.predictor, self.n_features_in_, weights)
 
     def _learn(
         self,
@@ -400,11 +365,4 @@ class DecisionFocusedRegressor(BaseDecisionRegressor):
         self._seed = seed
         self._one_output = table.one_output
         if self.predictor == "linear":
-            self._fold()
-
-    def _fold(self) -> None:
-        """Carry the scales into the weights of a linear predictor."""
-        weight, bias = (p.detach().double().cpu().numpy() for p in self.predictor_.parameters())
-        coef, intercept = self._scaling.unfolded(weight, bias)
-        self.coef_ = coef[0] if self._one_output else coef
-        self.intercept_ = float(intercept[0]) if self._one_output else intercept
+            self.coef_, self.intercept_ = unscaled(self.predictor_, self._scaling, self._one_output)

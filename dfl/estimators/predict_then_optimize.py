@@ -92,6 +92,7 @@ class PredictThenOptimizeRegressor(BaseDecisionRegressor):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
@@ -129,10 +130,12 @@ class PredictThenOptimizeRegressor(BaseDecisionRegressor):
         Parameters
         ----------
         X : array-like of shape (n, p)
+            Features.
 
         Returns
         -------
         ndarray of shape (n, d), or (n,) if ``fit`` was given 1-d costs
+            Costs in the units of those given to ``fit``.
         """
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)

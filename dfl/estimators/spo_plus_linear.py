@@ -162,6 +162,7 @@ class SPOPlusLinearRegressor(BaseDecisionRegressor):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
@@ -203,10 +204,12 @@ class SPOPlusLinearRegressor(BaseDecisionRegressor):
 
         Parameters
         ----------
-        X, y, sample_weight, instance
+        X, y
             As in ``fit``.
         alphas : sequence of float
             Weights of the penalty, in any order; solved from the largest.
+        sample_weight, instance
+            As in ``fit``.
 
         Returns
         -------
@@ -249,10 +252,12 @@ class SPOPlusLinearRegressor(BaseDecisionRegressor):
         Parameters
         ----------
         X : array-like of shape (n, p)
+            Features.
 
         Returns
         -------
         ndarray of shape (n, d), or (n,) if ``fit`` was given 1-d costs
+            Costs in the units of those given to ``fit``.
         """
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)

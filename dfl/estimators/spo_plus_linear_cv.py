@@ -9,9 +9,9 @@ import numpy as np
 from sklearn.model_selection import check_cv
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from dfl import metrics
 from dfl.estimators._instance import InstanceData, as_instance
 from dfl.estimators._reading import read
+from dfl.estimators._validation import held_out_regrets
 from dfl.estimators.base import BaseDecisionRegressor
 from dfl.estimators.spo_plus_linear import SPOPlusLinearRegressor
 from dfl_solvers.oracle import Array, Oracle
@@ -121,6 +121,7 @@ class SPOPlusLinearRegressorCV(BaseDecisionRegressor):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
@@ -140,14 +141,9 @@ class SPOPlusLinearRegressorCV(BaseDecisionRegressor):
         for train, held in check_cv(self.cv).split(X, costs, groups):
             own = {name: value[train] for name, value in fields.items()}
             path = model.path(X[train], costs[train], alphas, weights[train], instance=own)
-            truth, own = costs[held], {name: value[held] for name, value in fields.items()}
-            optimal = metrics.optimal_objectives(oracle, truth, instance=own)
-            norm = float(weights[held] @ np.abs(optimal)) or 1.0
+            own = {name: value[held] for name, value in fields.items()}
             predicted = np.einsum("np,kdp->knd", X[held], path.coefs) + path.intercepts[:, None]
-            regrets = (
-                metrics.regret(oracle, p, truth, instance=own, optimal=optimal) for p in predicted
-            )
-            columns.append([float(weights[held] @ regret) / norm for regret in regrets])
+            columns.append(held_out_regrets(oracle, predicted, costs[held], own, weights[held]))
         self.alphas_ = alphas
         self.regret_path_ = np.array(columns).T
         self.alpha_ = float(alphas[self.regret_path_.mean(axis=1).argmin()])
@@ -165,10 +161,12 @@ class SPOPlusLinearRegressorCV(BaseDecisionRegressor):
         Parameters
         ----------
         X : array-like of shape (n, p)
+            Features.
 
         Returns
         -------
         ndarray of shape (n, d), or (n,) if ``fit`` was given 1-d costs
+            Costs in the units of those given to ``fit``.
         """
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)

@@ -136,6 +136,7 @@ class TwoStageConstraintRegressor(BaseConstraintRegressor):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
@@ -163,10 +164,7 @@ class TwoStageConstraintRegressor(BaseConstraintRegressor):
         rng = generator_of(self.random_state)
         for train, held in folds(table, self.cv, rng) if len(margins) > 1 else ():
             predicted = _predicted(self._fitted(table, train), table.inputs[held])
-            weights = None if table.weights is None else table.weights[held]
-            judge = Judge(
-                self, oracle, table.truth[held], known[held], table.instance_of(held), weights
-            )
+            judge = Judge.of_rows(self, oracle, table, known, held)
             paths.append([judge.normalized(margin * predicted) for margin in margins])
         self.margins_ = margins
         self.regret_path_ = np.array(paths).reshape(-1, len(margins)).T
@@ -184,15 +182,17 @@ class TwoStageConstraintRegressor(BaseConstraintRegressor):
         Parameters
         ----------
         X : array-like of shape (n, p)
+            Features.
 
         Returns
         -------
         ndarray of shape (n, q), or (n,) if ``fit`` was given a 1-d y
+            Numbers in the units of those given to ``fit``.
         """
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)
         numbers = self.margin_ * _predicted(self.regressor_, X)
-        return numbers[:, 0] if self._one_output else numbers
+        return self._narrow(numbers)
 
     def _fitted(self, table: Table, rows: Array) -> Any:
         from sklearn.linear_model import LinearRegression  # imported late: it is slow to import

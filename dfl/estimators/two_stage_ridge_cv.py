@@ -8,13 +8,13 @@ from typing import Any, Self, cast, final
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from dfl import metrics
 from dfl.estimators._folds import folds
 from dfl.estimators._instance import InstanceData
 from dfl.estimators._randomness import generator_of
 from dfl.estimators._reading import read
 from dfl.estimators._scaling import Scaling
 from dfl.estimators._table import Table
+from dfl.estimators._validation import held_out_regrets
 from dfl.estimators.base import BaseDecisionRegressor
 from dfl.exceptions import InvalidInputError
 from dfl_solvers.oracle import Array, Oracle
@@ -130,6 +130,7 @@ class TwoStageRidgeCV(BaseDecisionRegressor):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
@@ -152,17 +153,11 @@ class TwoStageRidgeCV(BaseDecisionRegressor):
         columns = []
         for train, held in folds(table, self.cv, generator_of(self.random_state)):
             own, truth = table.instance_of(held), table.truth[held]
-            optimal = metrics.optimal_objectives(oracle, truth, instance=own)
-            counts = np.ones(len(held)) if table.weights is None else table.weights[held]
-            norm = float(np.abs(optimal) @ counts) or 1.0
             predicted = (
                 (table.inputs[held] @ coef.T + intercept).reshape(truth.shape)
                 for coef, intercept in _ridge(table, train, alphas)
             )
-            regrets = (
-                metrics.regret(oracle, p, truth, instance=own, optimal=optimal) for p in predicted
-            )
-            columns.append([float(regret @ counts) / norm for regret in regrets])
+            columns.append(held_out_regrets(oracle, predicted, truth, own, table.weights_of(held)))
         self.alphas_ = alphas
         self.regret_path_ = np.array(columns).T
         self.alpha_ = float(alphas[self.regret_path_.mean(axis=1).argmin()])
@@ -178,10 +173,12 @@ class TwoStageRidgeCV(BaseDecisionRegressor):
         Parameters
         ----------
         X : array-like of shape (n, p)
+            Features.
 
         Returns
         -------
         ndarray of shape (n, d), or (n,) if ``fit`` was given 1-d costs
+            Costs in the units of those given to ``fit``.
         """
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)

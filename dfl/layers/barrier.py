@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from dfl.layers._checks import check_positive
+from dfl._validation import check_positive
 from dfl.layers._relaxed import Optimum, Relaxed, check_program
 from dfl.layers.base import AbstractLayer
 from dfl_solvers.oracle import Oracle
@@ -81,7 +81,7 @@ class BarrierLayer(AbstractLayer):
         self._relaxed = Relaxed(partial(_optimum, weight))
 
     def decide(self, costs: Tensor, instance: Mapping[str, Any] | None) -> Tensor:
-        """Decisions (n, d) inside the relaxation; see ``AbstractLayer``."""
+        """Return decisions (n, d) inside the relaxation; see ``AbstractLayer``."""
         return self._relaxed(self.oracle, costs, instance)
 
 

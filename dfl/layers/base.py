@@ -49,7 +49,7 @@ class AbstractLayer(nn.Module, ABC):
 
     @abstractmethod
     def decide(self, costs: Tensor, instance: Mapping[str, Any] | None) -> Tensor:
-        """Decisions (n, d) for costs (n, d) to be minimized, with a gradient in the costs."""
+        """Return decisions (n, d) for costs (n, d) to be minimized, with a gradient in these."""
 
     @final  # type: ignore[misc]
     def forward(self, costs: Tensor, instance: Mapping[str, Any] | None = None) -> Tensor:

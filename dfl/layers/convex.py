@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from dfl._validation import check_positive
 from dfl.exceptions import InvalidInputError
 from dfl_solvers.oracle import Array
 from dfl_solvers.program import Program
@@ -17,11 +18,21 @@ _NAMES = ("Q", "p", "A", "b", "G", "h")
 
 
 class ConvexSolution(NamedTuple):
-    """Optima of a ``ConvexLayer`` and their multipliers, all with gradients."""
+    """Optima of a ``ConvexLayer`` and their multipliers, all with gradients.
 
-    z: Tensor  # (n, k)
-    equality_multipliers: Tensor  # (n, e), of any sign
-    inequality_multipliers: Tensor  # (n, m), at least 0
+    Attributes
+    ----------
+    z : Tensor of shape (n, k)
+        Optima.
+    equality_multipliers : Tensor of shape (n, e)
+        Of any sign.
+    inequality_multipliers : Tensor of shape (n, m)
+        At least 0.
+    """
+
+    z: Tensor
+    equality_multipliers: Tensor
+    inequality_multipliers: Tensor
 
 
 @final
@@ -223,10 +234,7 @@ class ConvexLayer(nn.Module):
         >>> layer(torch.tensor([[1.0, 1.5, 1.0, 1.0]]))
         tensor([[0.6250, 0.3750, 0.6250, 0.3750]])
         """
-        if not 0 < smoothing < np.inf:
-            raise InvalidInputError(
-                f"ConvexLayer.from_program: got smoothing={smoothing}, expected a positive number"
-            )
+        check_positive("ConvexLayer.from_program", smoothing=smoothing)
         equal, at_most = _rows(program)
         Q = smoothing * np.eye(program.n_variables)
         return cls(Q, None, *map(torch.from_numpy, (*equal, *at_most)))

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from dfl.exceptions import InvalidInputError, SolverError, UnsupportedError
-from dfl.layers._checks import check_positive
+from dfl._validation import check_at_least, check_positive
+from dfl.exceptions import SolverError, UnsupportedError
 from dfl.layers.base import AbstractLayer
 from dfl_solvers.oracle import Array, Instance, Oracle
 
@@ -91,10 +91,7 @@ class FrankWolfeLayer(AbstractLayer):
     ) -> None:
         super().__init__(oracle)
         check_positive(self, strength=strength, tolerance=tolerance)
-        if max_iter < 1:
-            raise InvalidInputError(
-                f"FrankWolfeLayer: got max_iter={max_iter}, expected at least 1"
-            )
+        check_at_least(1, self, max_iter=max_iter)
         if not getattr(self.oracle, "linear_objective", True):
             raise UnsupportedError(
                 f"FrankWolfeLayer does not go with {type(self.oracle).__name__}: it needs an "

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from dfl import _bridge
-from dfl.layers._checks import check_positive, check_samples
+from dfl._validation import check_at_least, check_positive
 from dfl.layers.base import AbstractLayer
-from dfl.montecarlo import SumOfGamma
+from dfl.layers.noise import SumOfGamma
 from dfl_solvers.oracle import Oracle
 
 
@@ -35,7 +35,7 @@ class IMLELayer(AbstractLayer):
     smoothing : float, default=10.0
         The step lambda along the incoming gradient, which the mean over a batch divides by n.
     kappa : float, default=5.0
-        Number of items that a decision chooses; see ``dfl.montecarlo.SumOfGamma``.
+        Number of items that a decision chooses; see ``dfl.layers.SumOfGamma``.
     n_iterations : int, default=10
         Terms of the noise.
 
@@ -82,7 +82,7 @@ class IMLELayer(AbstractLayer):
     ) -> None:
         super().__init__(oracle)
         check_positive(self, sigma=sigma, smoothing=smoothing)
-        check_samples(self, n_samples)
+        check_at_least(1, self, n_samples=n_samples)
         self.sigma = sigma
         self.n_samples = n_samples
         self.smoothing = smoothing

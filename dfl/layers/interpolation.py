@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from dfl import _bridge
-from dfl.layers._checks import check_positive
+from dfl._validation import check_positive
 from dfl.layers.base import AbstractLayer
 from dfl_solvers.oracle import Oracle
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from dfl._validation import check_positive
 from dfl.exceptions import InvalidInputError, UnsupportedError
-from dfl.layers._checks import check_positive
 from dfl.layers.base import AbstractLayer
 from dfl_solvers.oracle import Oracle
 
@@ -191,8 +191,7 @@ def _check(name: str, values: Tensor, strength: float) -> None:
             f"{name}: got values of shape {tuple(values.shape)} and type {values.dtype}, expected "
             "floating-point numbers of shape (n, d)"
         )
-    if not 0 < strength < float("inf"):
-        raise InvalidInputError(f"{name}: got strength={strength}, expected a positive number")
+    check_positive(name, strength=strength)
 
 
 class _Project(torch.autograd.Function):

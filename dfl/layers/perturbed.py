@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from dfl import _bridge
-from dfl.layers._checks import check_positive, check_samples
+from dfl._validation import check_at_least, check_positive
 from dfl.layers.base import AbstractLayer
-from dfl.montecarlo import direction, noise_by_name
+from dfl.layers.noise import noise_by_name
+from dfl.montecarlo import direction
 from dfl.montecarlo.weights import leave_one_out
 from dfl_solvers.oracle import Oracle
 
@@ -34,7 +35,7 @@ class PerturbedLayer(AbstractLayer):
     n_samples : int, default=10
         Draws an instance. With one, there is no control variate and the gradient is very noisy.
     noise : {"normal", "gumbel", "multiplicative"}, default="normal"
-        ``"multiplicative"`` keeps the signs of the costs; see ``dfl.montecarlo.LogNormal``.
+        ``"multiplicative"`` keeps the signs of the costs; see ``dfl.layers.LogNormal``.
 
     Raises
     ------
@@ -81,7 +82,7 @@ class PerturbedLayer(AbstractLayer):
     ) -> None:
         super().__init__(oracle)
         check_positive(self, sigma=sigma)
-        check_samples(self, n_samples)
+        check_at_least(1, self, n_samples=n_samples)
         self.sigma = sigma
         self.n_samples = n_samples
         self.noise = noise

@@ -8,7 +8,7 @@ from typing import Any, final
 
 from torch import Tensor
 
-from dfl.layers._checks import check_positive
+from dfl._validation import check_positive
 from dfl.layers._relaxed import Relaxed, check_program
 from dfl.layers.base import AbstractLayer
 from dfl.layers.convex import ConvexLayer

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal, final
 
 from torch import Generator, Tensor
 
+from dfl._validation import check_positive
 from dfl.exceptions import InvalidInputError
+from dfl.layers.noise import Normal
 from dfl.losses.weighted_likelihood import WeightedLikelihoodLoss
-from dfl.montecarlo.noise import Normal
 from dfl.montecarlo.samples import WeightedSamples
-from dfl.montecarlo.weights import leave_one_out, standardized
+from dfl.montecarlo.weights import centered, leave_one_out, standardized
 
-Baseline = Literal["leave-one-out", "standardized"]
-_BASELINES = {"leave-one-out": leave_one_out, "standardized": standardized}
+Baseline = Literal["leave-one-out", "mean", "standardized"]
+_BASELINES = {"leave-one-out": leave_one_out, "mean": centered, "standardized": standardized}
 
 
 @final
@@ -27,7 +27,7 @@ class NormalScore:
         Of the loss, for errors.
     sigma : float
     n_samples : int
-    baseline : {"leave-one-out", "standardized"}
+    baseline : {"leave-one-out", "mean", "standardized"}
 
     Raises
     ------
@@ -36,8 +36,7 @@ class NormalScore:
     """
 
     def __init__(self, name: str, sigma: float, n_samples: int, baseline: Baseline) -> None:
-        if not 0 < sigma < math.inf:
-            raise InvalidInputError(f"{name}: got sigma={sigma}, expected a positive number")
+        check_positive(name, sigma=sigma)
         if n_samples < 2:
             raise InvalidInputError(
                 f"{name}: got n_samples={n_samples}, expected at least 2: the regret of "

@@ -34,7 +34,7 @@ class AdaptiveIMLELoss(AbstractLoss):
     kappa : float, default=5.0
         Number of items that a decision chooses, such as the edges of a path.
     n_iterations : int, default=10
-        Terms of the noise; see ``dfl.montecarlo.SumOfGamma``.
+        Terms of the noise; see ``dfl.layers.SumOfGamma``.
 
     Attributes
     ----------

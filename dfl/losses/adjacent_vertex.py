@@ -7,6 +7,7 @@ from typing import ClassVar, final
 
 from torch import Tensor
 
+from dfl._validation import check_at_least
 from dfl.exceptions import InvalidInputError
 from dfl.losses._edges import AdjacentMoves, EdgeTable
 from dfl.losses.base import AbstractLoss
@@ -88,10 +89,7 @@ class AdjacentVertexLoss(AbstractLoss):
             raise InvalidInputError(
                 f"AdjacentVertexLoss: got margin={margin}, expected a number of at least 0"
             )
-        if max_adjacent < 1:
-            raise InvalidInputError(
-                f"AdjacentVertexLoss: got max_adjacent={max_adjacent}, expected at least 1"
-            )
+        check_at_least(1, self, max_adjacent=max_adjacent)
         self.margin = margin
         self.max_adjacent = max_adjacent
         self._edges = EdgeTable(partial(AdjacentMoves, limit=max_adjacent))

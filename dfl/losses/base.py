@@ -173,6 +173,7 @@ class AbstractLoss(nn.Module, ABC):
         model : nn.Module
             From inputs to outputs.
         inputs : Tensor of shape (n, ...)
+            What the model is given.
         target : Target
             Of the same n instances.
         generator : torch.Generator
@@ -231,7 +232,9 @@ class AbstractLoss(nn.Module, ABC):
         Returns
         -------
         decisions : Tensor of the shape of ``costs``
+            Optimal ones.
         objectives : Tensor of shape (n,) or (n, k)
+            What they cost.
         """
         decisions, objectives = _bridge.solve(self.oracle, costs, instance)
         if self._solved is not None:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dfl.exceptions import InvalidInputError
+from dfl._validation import check_share
 from dfl.losses._cones import NormalCones
 from dfl.losses.base import AbstractLoss
 from dfl.losses.target import Target
@@ -108,15 +108,9 @@ class ConeAlignedLoss(AbstractLoss):
         heuristic_ratio: float = 0.05,
     ) -> None:
         super().__init__(oracle)
-        for name, value in (
-            ("inner_ratio", inner_ratio),
-            ("solve_ratio", solve_ratio),
-            ("heuristic_ratio", heuristic_ratio),
-        ):
-            if not 0 <= value <= 1:
-                raise InvalidInputError(
-                    f"ConeAlignedLoss: got {name}={value}, expected a number from 0 to 1"
-                )
+        check_share(
+            self, inner_ratio=inner_ratio, solve_ratio=solve_ratio, heuristic_ratio=heuristic_ratio
+        )
         self.inner_ratio = inner_ratio
         self.solve_ratio = solve_ratio
         self.heuristic_ratio = heuristic_ratio

@@ -7,7 +7,7 @@ from typing import ClassVar, final
 from torch import Tensor
 from torch.nn.functional import huber_loss
 
-from dfl.exceptions import InvalidInputError
+from dfl._validation import check_above_zero
 from dfl.losses.base import AbstractLoss
 from dfl.losses.target import Target
 from dfl_solvers.oracle import Oracle
@@ -56,8 +56,7 @@ class HuberLoss(AbstractLoss):
 
     def __init__(self, oracle: Oracle, delta: float = 1.0) -> None:
         super().__init__(oracle)
-        if not delta > 0:
-            raise InvalidInputError(f"HuberLoss: got delta={delta}, expected a positive number")
+        check_above_zero(self, delta=delta)
         self.delta = delta
 
     def per_sample(self, output: Tensor, target: Target) -> Tensor:

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, final
 import torch
 from torch import Tensor
 
+from dfl._validation import check_positive
 from dfl.exceptions import InvalidInputError
 from dfl.layers import FrankWolfeLayer
 from dfl.losses.base import AbstractLoss
@@ -91,8 +92,7 @@ class ImitationLoss(AbstractLoss):
             raise InvalidInputError(
                 f"ImitationLoss: got strength={strength}, expected a number of at least 0"
             )
-        if not 0 < scale < float("inf"):
-            raise InvalidInputError(f"ImitationLoss: got scale={scale}, expected a positive number")
+        check_positive(self, scale=scale)
         self.base = base
         self.strength = strength
         self.scale = scale

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from dfl import _bridge
-from dfl.exceptions import InvalidInputError, UnsupportedError
+from dfl._validation import check_at_least
+from dfl.exceptions import UnsupportedError
 from dfl.losses.base import AbstractLoss, name_of_problem
 from dfl.losses.target import Target
 from dfl_solvers.oracle import Oracle
@@ -92,11 +93,7 @@ class LearnedLandscapeLoss(AbstractLoss):
         self, oracle: Oracle, n_steps: int = 5, memory: int = 2000, width: int = 64
     ) -> None:
         super().__init__(oracle)
-        for name, value in (("n_steps", n_steps), ("memory", memory), ("width", width)):
-            if value < 1:
-                raise InvalidInputError(
-                    f"LearnedLandscapeLoss: got {name}={value}, expected at least 1"
-                )
+        check_at_least(1, self, n_steps=n_steps, memory=memory, width=width)
         d = self.oracle.n_costs
         if d is None:
             raise UnsupportedError(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dfl import _bridge
+from dfl._validation import check_at_least, check_positive
 from dfl.exceptions import InvalidInputError
 from dfl.losses._local_forms import FORMS
 from dfl.losses.base import AbstractLoss
@@ -72,7 +73,7 @@ class LocallyOptimizedLoss(AbstractLoss):
     References
     ----------
     Shah, Wang, Wilder, Perrault & Tambe, "Decision-Focused Learning without Decision-Making:
-    Learning Locally Optimized Decision Losses", NeurIPS 2022, arXiv 2203.16830.
+    Learning Locally Optimized Decision Losses", NeurIPS 2022, arXiv 2203.16067.
 
     Examples
     --------
@@ -105,14 +106,8 @@ class LocallyOptimizedLoss(AbstractLoss):
             raise InvalidInputError(
                 f"LocallyOptimizedLoss: got form={form!r}, expected one of {', '.join(FORMS)}"
             )
-        if n_samples < 1:
-            raise InvalidInputError(
-                f"LocallyOptimizedLoss: got n_samples={n_samples}, expected at least 1"
-            )
-        if not 0 < sigma < float("inf"):
-            raise InvalidInputError(
-                f"LocallyOptimizedLoss: got sigma={sigma}, expected a positive number"
-            )
+        check_at_least(1, self, n_samples=n_samples)
+        check_positive(self, sigma=sigma)
         self.form = form
         self.n_samples = n_samples
         self.sigma = sigma

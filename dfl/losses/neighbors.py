@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dfl._validation import check_share
 from dfl.exceptions import InvalidInputError
 from dfl_solvers.oracle import Array
 
@@ -83,10 +84,7 @@ def mix_with_neighbors(
             f"mix_with_neighbors: got n_neighbors={n_neighbors} for {n} rows, expected from 1 to "
             f"{n - 1}"
         )
-    if not 0 <= weight <= 1:
-        raise InvalidInputError(
-            f"mix_with_neighbors: got weight={weight}, expected a number from 0 to 1"
-        )
+    check_share("mix_with_neighbors", weight=weight)
     near = NearestNeighbors(n_neighbors=n_neighbors).fit(features).kneighbors(return_distance=False)
     mixed = weight * costs[:, None] + (1 - weight) * costs[near]
     return np.repeat(np.arange(n), n_neighbors), mixed.reshape(n * n_neighbors, -1)

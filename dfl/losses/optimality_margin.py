@@ -7,7 +7,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from dfl.exceptions import InvalidInputError
+from dfl._validation import check_positive
 from dfl.losses._edges import BasisMoves, EdgeTable
 from dfl.losses.base import AbstractLoss
 from dfl.losses.target import Target
@@ -73,10 +73,7 @@ class OptimalityMarginLoss(AbstractLoss):
 
     def __init__(self, oracle: Oracle, margin: float = 1.0) -> None:
         super().__init__(oracle)
-        if not 0 < margin < float("inf"):
-            raise InvalidInputError(
-                f"OptimalityMarginLoss: got margin={margin}, expected a positive number"
-            )
+        check_positive(self, margin=margin)
         self.margin = margin
         self._edges = EdgeTable(BasisMoves, by_costs=True)
 

@@ -7,10 +7,10 @@ from typing import ClassVar, Literal, final
 import torch
 from torch import Tensor
 
-from dfl.layers._checks import check_positive, check_samples
+from dfl._validation import check_at_least, check_positive
+from dfl.layers.noise import noise_by_name
 from dfl.losses.base import AbstractLoss
 from dfl.losses.target import Target
-from dfl.montecarlo import noise_by_name
 from dfl_solvers.oracle import Oracle
 
 
@@ -81,7 +81,7 @@ class PerturbedFenchelYoungLoss(AbstractLoss):
     ) -> None:
         super().__init__(oracle)
         check_positive(self, sigma=sigma)
-        check_samples(self, n_samples)
+        check_at_least(1, self, n_samples=n_samples)
         self.sigma = sigma
         self.n_samples = n_samples
         self.noise = noise

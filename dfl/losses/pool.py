@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dfl import _bridge
+from dfl._validation import check_at_least
 from dfl.exceptions import InvalidInputError
 from dfl.losses.base import AbstractLoss
 from dfl.losses.target import Target
@@ -88,8 +89,7 @@ class AbstractPoolLoss(AbstractLoss):
             raise InvalidInputError(
                 f"{name}: got solve_ratio={solve_ratio}, expected a probability from 0 to 1"
             )
-        if pool_size < 1:
-            raise InvalidInputError(f"{name}: got pool_size={pool_size}, expected at least 1")
+        check_at_least(1, name, pool_size=pool_size)
         self.solve_ratio = solve_ratio
         self.pool_size = pool_size
         self.generator = torch.Generator().manual_seed(0)

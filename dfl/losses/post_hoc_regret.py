@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
+from dfl._validation import check_positive
 from dfl.exceptions import InfeasibleError, InvalidInputError
 from dfl.losses._score import Baseline, NormalScore
 from dfl.losses.base import AbstractLoss
@@ -42,7 +42,7 @@ class PostHocRegretLoss(AbstractLoss):
         Standard deviation of the noise, in units of the outputs.
     n_samples : int, default=10
         Number of noise draws a sample and step, at least 2.
-    baseline : {"leave-one-out", "standardized"}, default="leave-one-out"
+    baseline : {"leave-one-out", "mean", "standardized"}, default="leave-one-out"
         What is taken from regrets before they weigh the noise; see ``ScoreFunctionLoss``.
 
     Raises
@@ -100,10 +100,7 @@ class PostHocRegretLoss(AbstractLoss):
         baseline: Baseline = "leave-one-out",
     ) -> None:
         super().__init__(oracle)
-        if not 0 < unit < math.inf:
-            raise InvalidInputError(
-                f"PostHocRegretLoss: got unit={unit}, expected a positive number"
-            )
+        check_positive(self, unit=unit)
         self.predicts = predicts
         self.field = PredictedField(self.oracle, predicts, positions)
         self.recourse = check_recourse(recourse, "PostHocRegretLoss")

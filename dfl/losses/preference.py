@@ -8,6 +8,7 @@ from typing import ClassVar, final
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from dfl._validation import check_above_zero
 from dfl.exceptions import InvalidInputError
 from dfl.losses.base import AbstractLoss
 from dfl.losses.weighted_likelihood import (
@@ -47,7 +48,7 @@ class PreferenceLoss(AbstractLoss):
     Notes
     -----
     With log-ratios ``r_k = log_prob_k - log_prob_old_k`` and weights u, which are 1/2 for the
-    winner and -1/2 for the loser (``dfl.montecarlo.pair_extremes``)::
+    winner and -1/2 for the loser (``dfl.rl.preference.pair_extremes``)::
 
         l = log(1 + exp(-beta sum_k 2 u_k r_k))  =  log(1 + exp(-beta (r_winner - r_loser)))
 
@@ -81,8 +82,7 @@ class PreferenceLoss(AbstractLoss):
         ratio_clip: float | None = None,
     ) -> None:
         super().__init__(oracle)
-        if not beta > 0:
-            raise InvalidInputError(f"PreferenceLoss: got beta={beta}, expected a positive number")
+        check_above_zero(self, beta=beta)
         if ratio_clip is not None and not 0 < ratio_clip < 1:
             raise InvalidInputError(
                 f"PreferenceLoss: got ratio_clip={ratio_clip}, expected a number between 0 and 1"

@@ -7,7 +7,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from dfl.exceptions import InvalidInputError
+from dfl._validation import check_above_zero
 from dfl.losses.pool import AbstractPoolLoss
 from dfl.losses.target import Target
 from dfl.losses.weighted_likelihood import WeightedLikelihoodLoss
@@ -78,10 +78,7 @@ class ListwiseRankingLoss(AbstractPoolLoss):
         pool_size: int = 1000,
     ) -> None:
         super().__init__(oracle, solve_ratio, pool_size)
-        if not temperature > 0:
-            raise InvalidInputError(
-                f"ListwiseRankingLoss: got temperature={temperature}, expected a positive number"
-            )
+        check_above_zero(self, temperature=temperature)
         self.temperature = temperature
         self.likelihood = WeightedLikelihoodLoss()
 

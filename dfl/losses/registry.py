@@ -90,6 +90,11 @@ LOSSES: dict[str, type[AbstractLoss]] = {
 def available() -> tuple[str, ...]:
     """Return the names that ``make_loss`` knows.
 
+    Returns
+    -------
+    tuple of str
+        In alphabetical order.
+
     Examples
     --------
     >>> from dfl.losses import available
@@ -101,6 +106,11 @@ def available() -> tuple[str, ...]:
 
 def imitating() -> tuple[str, ...]:
     """Return the names of the losses that learn from good decisions alone, without their costs.
+
+    Returns
+    -------
+    tuple of str
+        In alphabetical order.
 
     Examples
     --------

@@ -31,9 +31,10 @@ class ScoreFunctionLoss(AbstractLoss):
         estimate.
     n_samples : int, default=10
         Number of noise draws a sample and step, at least 2.
-    baseline : {"leave-one-out", "standardized"}, default="leave-one-out"
-        What is taken from regrets before they weigh the noise. The first keeps the gradient
-        unbiased; the second also divides by their standard deviation, as group-relative policy
+    baseline : {"leave-one-out", "mean", "standardized"}, default="leave-one-out"
+        What is taken from regrets before they weigh the noise: the mean of the other draws, which
+        keeps the gradient unbiased; the mean of all, which shortens it to ``(k-1)/k`` of that; or
+        the mean of all with a division by their standard deviation, as group-relative policy
         optimization does, so that every instance counts alike.
 
     Raises

@@ -7,7 +7,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from dfl.exceptions import InvalidInputError
+from dfl._validation import check_positive
 from dfl.layers import soft_rank
 from dfl.losses.base import AbstractLoss
 from dfl.losses.target import Target
@@ -69,10 +69,7 @@ class SoftRankLoss(AbstractLoss):
 
     def __init__(self, oracle: Oracle, strength: float = 1.0) -> None:
         super().__init__(oracle)
-        if not 0 < strength < float("inf"):
-            raise InvalidInputError(
-                f"SoftRankLoss: got strength={strength}, expected a positive number"
-            )
+        check_positive(self, strength=strength)
         self.strength = strength
 
     def per_sample(self, output: Tensor, target: Target) -> Tensor:

@@ -6,7 +6,7 @@ from typing import ClassVar, final
 
 from torch import Tensor
 
-from dfl.exceptions import InvalidInputError
+from dfl._validation import check_positive
 from dfl.losses.base import AbstractLoss
 from dfl.losses.target import Target
 from dfl_solvers.oracle import Oracle
@@ -64,10 +64,7 @@ class StructuredSVMLoss(AbstractLoss):
 
     def __init__(self, oracle: Oracle, margin: float = 1.0) -> None:
         super().__init__(oracle)
-        if not 0 < margin < float("inf"):
-            raise InvalidInputError(
-                f"StructuredSVMLoss: got margin={margin}, expected a positive number"
-            )
+        check_positive(self, margin=margin)
         self.margin = margin
 
     def per_sample(self, output: Tensor, target: Target) -> Tensor:

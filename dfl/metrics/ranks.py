@@ -53,6 +53,7 @@ def compare_ranks(scores: npt.ArrayLike, *, confidence: float = 0.95) -> RankCom
     Returns
     -------
     RankComparison
+        Mean ranks, the test and the difference that counts.
 
     Raises
     ------

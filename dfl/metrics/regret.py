@@ -22,6 +22,7 @@ def optimal_objectives(
     Parameters
     ----------
     oracle : Oracle
+        The problem to solve.
     costs : array-like of shape (n, d)
         True costs (values, for a maximizing oracle).
     instance : mapping of str to ndarray, optional
@@ -120,6 +121,7 @@ def decision_regret(
     Parameters
     ----------
     oracle : Oracle
+        The problem that the decisions solve.
     decisions : array-like of shape (n, d)
         Feasible decisions, however they were made.
     costs, instance, optimal
@@ -128,6 +130,7 @@ def decision_regret(
     Returns
     -------
     ndarray of shape (n,)
+        Regret of each decision, in the units of the costs.
 
     Raises
     ------
@@ -149,6 +152,7 @@ def normalize(
     Parameters
     ----------
     regret : array-like of shape (n,)
+        Regret of each instance.
     optimal : array-like of shape (n,)
         Optimal objectives.
     definition : {"sum", "mean"}, default="sum"
@@ -158,6 +162,7 @@ def normalize(
     Returns
     -------
     float
+        The normalized regret of all instances together.
 
     Raises
     ------

@@ -28,8 +28,11 @@ def interquartile_mean(
     scores : array-like of shape (runs, tasks)
         One number for each seed and task, on scales that may be compared.
     confidence : float, default=0.95
+        Share of the intervals that hold the true value.
     n_resamples : int, default=2000
+        Times that runs are drawn anew.
     random_state : int, Generator or None
+        Seeds the draws.
 
     Returns
     -------
@@ -84,8 +87,11 @@ def probability_of_improvement(
     first, second : array-like of shape (runs, tasks)
         Scores, higher is better; both have the same tasks, and may have other numbers of runs.
     confidence : float, default=0.95
+        Share of the intervals that hold the true value.
     n_resamples : int, default=2000
+        Times that runs are drawn anew.
     random_state : int, Generator or None
+        Seeds the draws.
 
     Returns
     -------

@@ -8,6 +8,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from dfl._validation import check_at_least
 from dfl.exceptions import InvalidInputError
 from dfl_solvers.oracle import Array
 
@@ -65,6 +66,7 @@ def mean_interval(values: npt.ArrayLike, *, confidence: float = 0.95) -> Interva
     values : array-like of shape (k,)
         One number a seed.
     confidence : float, default=0.95
+        Share of the intervals that hold the true value.
 
     Returns
     -------
@@ -120,8 +122,11 @@ def paired_bootstrap(
         ``|z*|`` per instance: the statistic is then the difference of normalized regrets,
         ``sum(first - second) / sum(weights)``. Default: the difference of means.
     confidence : float, default=0.95
+        Share of the intervals that hold the true value.
     n_resamples : int, default=10_000
+        Times that instances are drawn anew.
     random_state : int, Generator or None
+        Seeds the draws.
 
     Returns
     -------
@@ -177,8 +182,7 @@ def percentiles(draws: Array, confidence: float) -> tuple[float, float]:
 def check_resampling(confidence: float, n_resamples: int) -> None:
     """Refuse a confidence or a number of resamples that is out of range."""
     _check_confidence(confidence)
-    if n_resamples < 1:
-        raise InvalidInputError(f"got n_resamples={n_resamples}, expected at least 1")
+    check_at_least(1, "", n_resamples=n_resamples)
 
 
 def _vector(values: npt.ArrayLike, name: str) -> Array:

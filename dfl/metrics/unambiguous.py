@@ -33,7 +33,9 @@ def unambiguous_regret(
     oracle : Oracle
         With a matrix form: ``program(instance)``.
     predicted, costs : array-like of shape (n, d)
+        Costs to decide by, and costs to pay.
     instance : mapping of str to ndarray, optional
+        Per-instance data of the oracle, each array with leading n.
     tolerance : float, default=1e-7
         What counts as a tie, relative to the largest predicted cost.
 
@@ -108,6 +110,7 @@ def normalized_regret(
     Parameters
     ----------
     oracle : Oracle
+        The problem that the costs feed.
     predicted : array-like of shape (n, d)
         Predicted costs (values, for a maximizing oracle).
     costs : array-like of shape (n, d)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, final
+
+import torch
+from torch import Tensor
 
 from dfl.exceptions import BudgetError, InvalidInputError
 
@@ -57,6 +60,15 @@ class Budget:
     def spent(self, kind: str) -> int:
         """Return how many rows of a kind were spent, over all phases."""
         return sum(counts.get(kind, 0) for counts in self.counts.values())
+
+    def spent_on(self, kinds: Sequence[str]) -> Tensor:
+        """Return what was spent of k kinds, (k,) of int64, for a checkpoint."""
+        return torch.tensor([self.spent(kind) for kind in kinds], dtype=torch.int64)
+
+    def charge_all(self, kinds: Sequence[str], spent: Tensor) -> None:
+        """Charge what ``spent_on`` returned, once a run goes on."""
+        for kind, amount in zip(kinds, spent.tolist(), strict=True):
+            self.charge(kind, amount)
 
     def charge(self, kind: str, amount: int) -> None:
         """Spend an amount in the present phase.

@@ -19,6 +19,7 @@ def direction(noise: Tensor, weights: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (n, ...)
+        A direction for each row.
 
     Notes
     -----

@@ -6,8 +6,6 @@ so have the weights; entries outside a mask enter no statistic, may be NaN, and 
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -15,11 +13,12 @@ from dfl.exceptions import InvalidInputError
 
 
 def centered(values: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Values less their mean.
+    """Return values less their mean.
 
     Parameters
     ----------
     values : Tensor of shape (n, k)
+        What each of k candidates is worth, the larger the better.
     mask : Tensor of shape (n, k), optional
         True where there is a candidate.
 
@@ -35,7 +34,7 @@ def centered(values: Tensor, mask: Tensor | None = None) -> Tensor:
     >>> centered(torch.tensor([[1.0, 0.0, 2.0]]))
     tensor([[ 0., -1.,  1.]])
     """
-    values, mask, count = _read(values, mask)
+    values, mask, count = masked_values(values, mask)
     offsets = (values - values.sum(1, keepdim=True) / count) * mask
     # the mean of equal values may round, and they would seem to differ from it
     first = values.gather(1, mask.long().argmax(1, keepdim=True))
@@ -44,11 +43,12 @@ def centered(values: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def leave_one_out(values: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Values less the mean of the other candidates: the unbiased baseline of a score function.
+    """Return values less the mean of the others: the unbiased baseline of a score function.
 
     Parameters
     ----------
     values : Tensor of shape (n, k)
+        What each of k candidates is worth, the larger the better.
     mask : Tensor of shape (n, k), optional
         True where there is a candidate.
 
@@ -69,18 +69,19 @@ def leave_one_out(values: Tensor, mask: Tensor | None = None) -> Tensor:
     >>> leave_one_out(torch.tensor([[1.0, 0.0, 0.0, 1.0, 1.0, 0.0]]))
     tensor([[ 0.6000, -0.6000, -0.6000,  0.6000,  0.6000, -0.6000]])
     """
-    _, _, count = _read(values, mask)
+    _, _, count = masked_values(values, mask)
     return centered(values, mask) * (count / (count - 1).clamp(min=1))
 
 
 def standardized(
     values: Tensor, mask: Tensor | None = None, *, ddof: int = 0, eps: float = 1e-8
 ) -> Tensor:
-    """Values less their mean, in units of their standard deviation: group-relative advantages.
+    """Return values less their mean, over their standard deviation: group-relative advantages.
 
     Parameters
     ----------
     values : Tensor of shape (n, k)
+        What each of k candidates is worth, the larger the better.
     mask : Tensor of shape (n, k), optional
         True where there is a candidate.
     ddof : {0, 1}, default=0
@@ -106,7 +107,7 @@ def standardized(
     tensor([[ 1., -1.],
             [ 0.,  0.]])
     """
-    _, _, count = _read(values, mask)
+    _, _, count = masked_values(values, mask)
     offsets = centered(values, mask)
     variance = (offsets**2).sum(1, keepdim=True) / (count - ddof).clamp(min=1)
     # the mean of equal values may round, and what it leaves must not be blown up
@@ -117,43 +118,6 @@ def standardized(
     return torch.where(deviation > noise, weights, torch.zeros_like(weights))
 
 
-def pair_extremes(
-    values: Tensor, mask: Tensor | None = None, *, threshold: float | None = None
-) -> Tensor:
-    """Plus one half at the best candidate and minus one half at the worst.
-
-    Parameters
-    ----------
-    values : Tensor of shape (n, k)
-    mask : Tensor of shape (n, k), optional
-        True where there is a candidate.
-    threshold : float, optional
-        A pair counts only if ``tanh((best - worst) / 2)`` is above it, else its weights are zero: a
-        tie with threshold 0. Default: every pair counts.
-
-    Returns
-    -------
-    Tensor of shape (n, k)
-        Without gradient; the first of equal values is the one taken.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from dfl.montecarlo import pair_extremes
-    >>> pair_extremes(torch.tensor([[0.0, 3.0, -1.0]]))
-    tensor([[ 0.0000,  0.5000, -0.5000]])
-    """
-    values, mask, _ = _read(values, mask)
-    best, winner = values.masked_fill(~mask, -torch.inf).max(1, keepdim=True)
-    worst, loser = values.masked_fill(~mask, torch.inf).min(1, keepdim=True)
-    half = torch.full_like(best, 0.5)
-    weights = torch.zeros_like(values).scatter_add(1, winner, half).scatter_add(1, loser, -half)
-    if threshold is not None:
-        # with every candidate masked, best - worst is minus infinity: no pair
-        weights = weights * (torch.tanh((best - worst) / 2) > threshold)
-    return weights * mask
-
-
 def softmax(
     values: Tensor,
     mask: Tensor | None = None,
@@ -161,15 +125,17 @@ def softmax(
     temperature: float = 1.0,
     log_prior: Tensor | None = None,
 ) -> Tensor:
-    """Weights in proportion to ``exp(log_prior + value / temperature)``, which sum to one.
+    """Return weights in proportion to ``exp(log_prior + value / temperature)``, which sum to one.
 
     Parameters
     ----------
     values : Tensor of shape (n, k)
+        What each of k candidates is worth, the larger the better.
     mask : Tensor of shape (n, k), optional
         True where there is a candidate.
     temperature : float, default=1.0
-        In units of the values; ``softmax_temperature`` finds one from a budget of divergence.
+        In units of the values. Of losses, the weights at this temperature are those of the soft
+        maximum ``temperature log sum exp(loss / temperature)``.
     log_prior : Tensor of shape (n, k), optional
         Corrects candidates that were not drawn from the policy itself.
 
@@ -190,114 +156,16 @@ def softmax(
     >>> softmax(torch.tensor([[-1.0, -2.0, -4.0]]))
     tensor([[0.7054, 0.2595, 0.0351]])
     """
-    if not temperature > 0:
+    if not temperature > 0:  # not by a helper: searches call it at each step
         raise InvalidInputError(f"got temperature={temperature}, expected a positive number")
-    values, mask, _ = _read(values, mask)
+    values, mask, _ = masked_values(values, mask)
     logits = values / temperature
     if log_prior is not None:
         logits = logits + log_prior.detach()
     return torch.softmax(logits.masked_fill(~mask, -torch.inf), 1).nan_to_num(0.0)
 
 
-def soft_infinity(losses: Tensor, mask: Tensor | None = None, *, scale: float = 1.0) -> Tensor:
-    """Weights of a soft maximum of losses, those of ``scale log sum exp(loss / scale)``.
-
-    The weighted sum tends to the largest loss for ``scale`` to zero and to the mean for ``scale``
-    to infinity.
-
-    Parameters
-    ----------
-    losses : Tensor of shape (n, k)
-        The larger, the worse.
-    mask : Tensor of shape (n, k), optional
-        True where there is a loss.
-    scale : float, default=1.0
-        In units of the losses.
-
-    Returns
-    -------
-    Tensor of shape (n, k)
-        Without gradient; each row sums to one.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from dfl.montecarlo import soft_infinity
-    >>> soft_infinity(torch.tensor([[1e6, 1e6, 0.0]]))
-    tensor([[0.5000, 0.5000, 0.0000]])
-    """
-    return softmax(losses, mask, temperature=scale)
-
-
-def softmax_temperature(values: Tensor, divergence: float, mask: Tensor | None = None) -> float:
-    r"""Temperature at which softmax weights are a given divergence away from uniform ones.
-
-    Parameters
-    ----------
-    values : Tensor of shape (n, k)
-    divergence : float
-        Mean Kullback-Leibler divergence of the weights from uniform ones, in nats.
-    mask : Tensor of shape (n, k), optional
-        True where there is a candidate.
-
-    Returns
-    -------
-    float
-        To be given to ``softmax``.
-
-    Raises
-    ------
-    InvalidInputError
-        If no temperature does: the divergence is not positive, or so large that even the best
-        candidates alone do not reach it.
-
-    Notes
-    -----
-    It minimizes the convex dual ``t (divergence + mean_i [log sum_k exp(v_ik / t) - log K_i])``,
-    whose derivative is the divergence wanted less the divergence at t. That falls as t rises, so
-    bisection on log t finds it to the precision of a float.
-
-    References
-    ----------
-    Abdolmaleki et al., "Maximum a Posteriori Policy Optimisation", ICLR 2018, arXiv 1806.06920.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from dfl.montecarlo import softmax_temperature
-    >>> round(softmax_temperature(torch.tensor([[1.0, -1.0]]), 0.1), 6)
-    2.119895
-    """
-    values, mask, count = _read(values, mask)
-    rows = mask.any(1)
-    values, mask, count = values[rows].double(), mask[rows], count[rows].double()
-    best = values.masked_fill(~mask, -torch.inf).amax(1, keepdim=True)
-    tied = ((values == best) & mask).sum(1, keepdim=True)
-    limit = float((count / tied).log().mean()) if len(values) else 0.0
-    if not 0 < divergence < limit:
-        raise InvalidInputError(
-            f"softmax_temperature: got divergence={divergence}, expected a positive number below "
-            f"{limit:.6g}, the divergence of the best candidates alone from all of them"
-        )
-    gaps = (values - best).masked_fill(~mask, -torch.inf)
-    spread = -gaps.masked_fill(~mask, 0.0)
-    low, high = math.log(float(spread[spread > 0].min())) - 5, math.log(float(spread.max())) + 5
-
-    def found(log_temperature: float) -> float:
-        logs = torch.log_softmax(gaps / math.exp(log_temperature), 1)
-        return float((logs.exp() * (logs.masked_fill(~mask, 0.0) + count.log())).sum(1).mean())
-
-    while found(low) < divergence:
-        low -= 5
-    while found(high) > divergence:
-        high += 5
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if found(middle) > divergence else (low, middle)
-    return math.exp((low + high) / 2)
-
-
-def _read(values: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+def masked_values(values: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Return values without gradient, zero outside the mask; the mask; and its counts (n, 1)."""
     values = values.detach()
     if values.ndim != 2:

@@ -2,6 +2,9 @@
 
 from dfl.plotting.calibration import CalibrationDisplay as CalibrationDisplay
 from dfl.plotting.cost_interval import CostIntervalDisplay as CostIntervalDisplay
+from dfl.plotting.critical_difference import (
+    CriticalDifferenceDisplay as CriticalDifferenceDisplay,
+)
 from dfl.plotting.decision import DecisionDisplay as DecisionDisplay
 from dfl.plotting.label_curve import LabelCurveDisplay as LabelCurveDisplay
 from dfl.plotting.leaderboard import LeaderboardDisplay as LeaderboardDisplay
@@ -16,6 +19,7 @@ from dfl.plotting.uncertainty_map import UncertaintyMapDisplay as UncertaintyMap
 __all__ = [
     "CalibrationDisplay",
     "CostIntervalDisplay",
+    "CriticalDifferenceDisplay",
     "DecisionDisplay",
     "LabelCurveDisplay",
     "LeaderboardDisplay",

@@ -78,6 +78,7 @@ class CalibrationDisplay:
         Returns
         -------
         self
+            The display itself.
         """
         ax = axes(ax, 6.0, 4.0)
         for place, (name, found) in enumerate(self.functions.items()):

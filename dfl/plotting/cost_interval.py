@@ -85,12 +85,15 @@ class CostIntervalDisplay:
         Parameters
         ----------
         estimator : fitted estimator
-        X, y, groups, instance
+            What decides.
+        X, y
             As in the estimator's ``evaluate``.
         risk : rule of dfl.risk
             Calibrated for this estimator.
         name : str, optional
             Default: that of the rule's class.
+        groups, instance
+            As in the estimator's ``evaluate``.
 
         Returns
         -------
@@ -121,6 +124,7 @@ class CostIntervalDisplay:
         Returns
         -------
         self
+            The display itself.
         """
         ax = axes(ax, 7.0, 3.2)
         found = self.decision

@@ -27,6 +27,7 @@ class DecisionDisplay:
     oracle : Oracle
         The problem, wrapped or not.
     decision : array-like of shape (d,)
+        What was decided.
     costs : array-like of shape (d,), optional
         True or predicted costs to draw it against.
     name : str, default=""
@@ -75,11 +76,13 @@ class DecisionDisplay:
         Parameters
         ----------
         estimator : fitted estimator
+            What decides.
         x : array-like of shape (p,) or (1, p)
             Features of the instance.
         costs : array-like of shape (d,), optional
             True costs. Default: the predicted ones.
         name : str, default=""
+            Title of the drawing.
 
         Returns
         -------
@@ -101,6 +104,7 @@ class DecisionDisplay:
         Returns
         -------
         self
+            The display itself.
         """
         problem = _problem(self.oracle)
         ax = axes(ax, 4.0, 3.5)

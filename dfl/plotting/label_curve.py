@@ -97,6 +97,7 @@ class LabelCurveDisplay:
         Returns
         -------
         self
+            The display itself.
         """
         ax = axes(ax, 6.0, 3.5)
         for place, (name, intervals) in enumerate(self.intervals.items()):

@@ -79,6 +79,7 @@ class LeaderboardDisplay:
         Returns
         -------
         self
+            The display itself.
         """
         ax = axes(ax, 7.0, 1.4 + 0.3 * len(self.rows))
         most = max(row.n_folds for row in self.rows)

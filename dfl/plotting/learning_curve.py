@@ -67,6 +67,7 @@ class LearningCurveDisplay:
         Parameters
         ----------
         estimator : fitted estimator with ``history_``
+            Whose training is drawn.
         name : str, optional
             Its name in the legend. Default: that of its class.
 
@@ -111,6 +112,7 @@ class LearningCurveDisplay:
         Returns
         -------
         self
+            The display itself.
         """
         ax = axes(ax, 6.0, 3.5)
         for place, (name, runs) in enumerate(self.curves.items()):

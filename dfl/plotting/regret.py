@@ -96,6 +96,7 @@ class RegretDisplay:
         Parameters
         ----------
         estimators : mapping of str to fitted estimator
+            What decides, by the names to draw.
         X : array-like of shape (n, p), or (n_rows, p) with ``groups``
             Features.
         y : array-like of shape (n, d), or (n_rows,) with ``groups``
@@ -179,6 +180,7 @@ class RegretDisplay:
         Returns
         -------
         self
+            The display itself.
         """
         ax = axes(ax, 6.0, 1.2 + 0.35 * len(self.intervals))
         for place, interval in enumerate(self.intervals.values()):

@@ -66,6 +66,7 @@ class SurvivorsDisplay:
         Returns
         -------
         self
+            The display itself.
         """
         ax = axes(ax, 6.0, 3.5)
         for place, (name, history) in enumerate(self.histories.items()):

@@ -78,9 +78,13 @@ class TailDisplay:
         Parameters
         ----------
         estimators : mapping of str to fitted estimator
-        X, y, groups, instance
+            What decides, by the names to draw.
+        X, y
             As in the estimators' ``evaluate``.
         alpha : float, default=0.9
+            Where the tail begins, as a share of the instances.
+        groups, instance
+            As in the estimators' ``evaluate``.
 
         Returns
         -------
@@ -103,6 +107,7 @@ class TailDisplay:
         Returns
         -------
         self
+            The display itself.
         """
         ax = axes(ax, 6.0, 3.5)
         for place, (name, values) in enumerate(self.outcomes.items()):

@@ -86,6 +86,7 @@ class TrainingTimeDisplay:
         Returns
         -------
         self
+            The display itself.
         """
         ax = axes(ax, 8.0, 5.0)
         for name, interval in self.intervals.items():

@@ -30,6 +30,7 @@ class TreeDisplay:
     texts : sequence of m str
         What stands in the nodes.
     leaves : ndarray of shape (m,) of bool
+        True for the nodes that decide.
 
     Attributes
     ----------
@@ -73,6 +74,7 @@ class TreeDisplay:
         Parameters
         ----------
         estimator : SPOTreeRegressor
+            A fitted tree.
         digits : int, default=3
             Significant digits of thresholds and regrets.
 
@@ -125,6 +127,7 @@ class TreeDisplay:
         Returns
         -------
         self
+            The display itself.
         """
         wide, deep = self.places[:, 0].max() + 1, 1 - self.places[:, 1].min()
         ax = axes(ax, max(4.0, 1.8 * wide), max(2.0, 1.2 * deep))

@@ -20,6 +20,7 @@ class UncertaintyMapDisplay:
     Parameters
     ----------
     pool : array-like of shape (n, 2)
+        Features of the rows.
     scores : array-like of shape (n,)
         Of any criterion.
     labeled : array-like of int, optional
@@ -88,6 +89,7 @@ class UncertaintyMapDisplay:
         Returns
         -------
         self
+            The display itself.
         """
         ax = axes(ax, 5.0, 4.0)
         drawn = ax.scatter(*self.pool.T, c=self.scores, cmap="viridis", s=14)

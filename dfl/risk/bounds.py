@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from dfl._validation import check_at_least
 from dfl.exceptions import InvalidInputError, UnsupportedError
 from dfl.risk.geometry import SetGeometry, set_geometry
 from dfl_solvers.oracle import Array, Oracle
@@ -38,6 +39,7 @@ def polyhedron_bound(
     Returns
     -------
     ndarray of shape (k,)
+        Least excess of surrogate risk at each excess of regret.
 
     Raises
     ------
@@ -109,6 +111,7 @@ def level_set_bound(
     Returns
     -------
     ndarray of shape (k,)
+        Least excess of surrogate risk at each excess of regret.
 
     Raises
     ------
@@ -174,6 +177,7 @@ def squared_bound(eps: npt.ArrayLike, geometry: SetGeometry, *, n_costs: int = 1
     Returns
     -------
     ndarray of shape (k,)
+        Least excess of surrogate risk at each excess of regret.
 
     Raises
     ------
@@ -200,8 +204,7 @@ def squared_bound(eps: npt.ArrayLike, geometry: SetGeometry, *, n_costs: int = 1
     >>> squared_bound([0.1, 1.0], set_geometry(Box(1)))
     array([0.01, 1.  ])
     """
-    if n_costs < 1:
-        raise InvalidInputError(f"squared_bound: got n_costs={n_costs}, expected at least 1")
+    check_at_least(1, "squared_bound", n_costs=n_costs)
     return np.asarray(_points(eps) ** 2 / geometry.diameter**2 / n_costs)
 
 
@@ -218,6 +221,7 @@ def calibration_bound(
     Parameters
     ----------
     oracle : Oracle
+        The problem that the costs feed.
     mean_cost : array-like of shape (d,)
         Expected costs.
     sigma : float
@@ -230,6 +234,7 @@ def calibration_bound(
     Returns
     -------
     ndarray of shape (k,)
+        Least excess of surrogate risk at each excess of regret.
 
     Raises
     ------

@@ -11,9 +11,10 @@ import numpy.typing as npt
 import torch
 
 from dfl import metrics
+from dfl._validation import check_above_zero
 from dfl.exceptions import InvalidInputError
+from dfl.layers.noise import Noise, Normal, noise_by_name
 from dfl.losses import AbstractLoss, SPOPlusLoss, Target, make_loss
-from dfl.montecarlo import Noise, Normal, noise_by_name
 from dfl.risk._rays import Rays
 from dfl_solvers import minimizing
 from dfl_solvers.oracle import Array, Oracle
@@ -100,11 +101,14 @@ def calibration_function(
     n_rounds : int, default=4
         How often directions near the best ones are looked at.
     confidence : float, default=0.95
+        Share of the intervals that hold the true value.
     random_state : int, Generator or None
+        Seeds costs and predictions.
 
     Returns
     -------
     CalibrationFunction
+        Estimates with intervals.
 
     Raises
     ------
@@ -276,8 +280,7 @@ def _sampler(
 ) -> Sampler:
     """Return a function that draws costs in the sense of minimization, pairs in two halves."""
     law = noise_by_name(noise) if isinstance(noise, str) else noise
-    if not sigma > 0:
-        raise InvalidInputError(f"got sigma={sigma}, expected a positive number")
+    check_above_zero("calibration_function", sigma=sigma)
     if hasattr(law, "perturb"):
         if antithetic and not isinstance(law, Normal):
             raise InvalidInputError(

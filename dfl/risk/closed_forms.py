@@ -127,6 +127,7 @@ def ball_calibration(
     sigma : float
         Standard deviation of the normal noise of each cost.
     radius : float, default=1.0
+        Of the ball.
 
     Returns
     -------
@@ -209,6 +210,7 @@ def mean_resultant_length(ratio: npt.ArrayLike, dimension: int) -> Array:
     Returns
     -------
     ndarray of the shape of ``ratio``
+        Lengths from 0 to 1.
 
     Raises
     ------

@@ -57,10 +57,12 @@ def rademacher_complexity(
     n_draws : int, default=200
         Number of draws of the coins.
     random_state : int, Generator or None
+        Seeds the signs.
 
     Returns
     -------
     RademacherComplexity
+        The complexity on this sample, and a bound of it.
 
     Raises
     ------

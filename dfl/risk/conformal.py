@@ -28,6 +28,7 @@ def conformal_quantile(scores: npt.ArrayLike, alpha: float) -> float:
     Returns
     -------
     float
+        The quantile, one of the scores.
 
     Raises
     ------

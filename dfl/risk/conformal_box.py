@@ -143,6 +143,7 @@ class ConformalBox(AbstractRule):
         Returns
         -------
         ndarray of shape (n,) of bool
+            True where all costs of an instance are in the box.
         """
         data = Data(self.estimator_, X, y, groups, instance)
         errors = np.abs(data.costs() - data.predicted())

@@ -167,6 +167,7 @@ class ConformalEllipsoid(AbstractRule):
         Returns
         -------
         ndarray of shape (n,) of bool
+            True where the costs of an instance are in the ellipsoid.
         """
         data = Data(self.estimator_, X, y, groups, instance)
         return self._shape.scores(data) <= self.radius_

@@ -87,6 +87,7 @@ def set_geometry(
     Parameters
     ----------
     oracle : Oracle
+        Of the set.
     n_costs : int, optional
         Number of costs d, for an oracle that takes any.
     vertices : array-like of shape (m, d), optional
@@ -96,6 +97,7 @@ def set_geometry(
     Returns
     -------
     SetGeometry
+        Widths, and what is known of the curvature.
 
     Raises
     ------

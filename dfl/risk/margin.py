@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dfl import metrics
+from dfl._validation import check_above_zero
 from dfl.exceptions import InvalidInputError, UnsupportedError
 from dfl.risk.geometry import set_geometry
 from dfl.risk.tail import check_probability
@@ -69,6 +70,7 @@ def margin_loss(
     Returns
     -------
     ndarray of shape (n,)
+        Loss of each row.
 
     Raises
     ------
@@ -100,8 +102,7 @@ def margin_loss(
     >>> margin_loss(Ball(2), [[2.0, 0.0], [0.5, 0.0]], [[1.0, 0.0], [1.0, 0.0]], 1.0)
     array([0., 1.])
     """
-    if not gamma > 0:
-        raise InvalidInputError(f"margin_loss: got gamma={gamma}, expected a positive number")
+    check_above_zero("margin_loss", gamma=gamma)
     regret = metrics.regret(oracle, predicted, costs)
     near = np.minimum(degeneracy_distance(oracle, predicted).distance / gamma, 1.0)
     held, _ = minimizing(oracle)
@@ -140,6 +141,7 @@ def margin_certificate(
     Returns
     -------
     Certificate
+        The bound, and its parts.
 
     Raises
     ------
@@ -212,6 +214,7 @@ def count_certificate(
     Parameters
     ----------
     oracle : Oracle
+        The problem that the predictions feed.
     predicted, costs : array-like of shape (n, d)
         Predicted and true costs of the rows that the model was trained on.
     n_parameters : int
@@ -226,6 +229,7 @@ def count_certificate(
     Returns
     -------
     Certificate
+        The bound, and its parts.
 
     Raises
     ------

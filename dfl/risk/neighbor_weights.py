@@ -7,7 +7,7 @@ from typing import final
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
-from dfl.exceptions import InvalidInputError
+from dfl._validation import check_at_least
 from dfl.risk.weights import AbstractWeights, squared_distances
 from dfl_solvers.oracle import Array
 
@@ -48,10 +48,7 @@ class NeighborWeights(AbstractWeights):
 
     def _fit(self, X: Array, y: Array) -> None:
         del y
-        if self.n_neighbors < 1:
-            raise InvalidInputError(
-                f"NeighborWeights: got n_neighbors={self.n_neighbors!r}, expected at least 1"
-            )
+        check_at_least(1, self, n_neighbors=self.n_neighbors)
         self._scaler = StandardScaler().fit(X)
         self._old = self._scaler.transform(X)
 

@@ -59,6 +59,7 @@ class AbstractRule(BaseEstimator, ABC):
         estimator : BaseDecisionRegressor
             Cloned; the fitted clone is ``estimator_``.
         X : array-like of shape (n, p), or (n_rows, p) for long data
+            Features.
         y : array-like of shape (n, d), or (n_rows,) for long data
             True costs (values, for a maximizing oracle).
         groups : array-like, optional
@@ -70,6 +71,7 @@ class AbstractRule(BaseEstimator, ABC):
         Returns
         -------
         self
+            The rule itself, calibrated.
 
         Raises
         ------
@@ -99,12 +101,14 @@ class AbstractRule(BaseEstimator, ABC):
         Parameters
         ----------
         estimator : fitted BaseDecisionRegressor
+            What predicts the costs.
         X, y, groups, instance
             As in ``fit``; instances that the estimator was not fitted on.
 
         Returns
         -------
         self
+            The rule itself, calibrated.
 
         Raises
         ------
@@ -140,6 +144,7 @@ class AbstractRule(BaseEstimator, ABC):
         Returns
         -------
         RiskDecision
+            Decisions, what they are expected to cost, and an interval.
 
         Raises
         ------

@@ -31,6 +31,7 @@ class WeightedSampleAverage(BaseEstimator):
     Parameters
     ----------
     oracle : Oracle
+        The problem that the costs feed.
     weights : AbstractWeights, optional
         How similar instances are; copied. Default: ``ForestWeights()``.
     uncertain : str, default="costs"
@@ -106,6 +107,7 @@ class WeightedSampleAverage(BaseEstimator):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
@@ -141,6 +143,7 @@ class WeightedSampleAverage(BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (m, p)
+            Features of the instances to decide.
         costs : array-like of shape (d,) or (m, d), optional
             Known costs, where something else is uncertain.
         instance : mapping of str to ndarray, optional

@@ -28,6 +28,7 @@ def cvar(values: npt.ArrayLike, alpha: float, *, weights: npt.ArrayLike | None =
     Returns
     -------
     float
+        The mean of the tail.
 
     Raises
     ------
@@ -70,6 +71,7 @@ def gaussian_cvar_factor(alpha: float) -> float:
     Returns
     -------
     float
+        The factor.
 
     Raises
     ------

@@ -24,8 +24,10 @@ def biconjugate(eps: npt.ArrayLike, values: npt.ArrayLike) -> tuple[Array, Array
 
     Returns
     -------
-    eps, values : ndarrays of shape (m,)
+    eps : ndarray of shape (m,)
         Corners of the lower convex hull, from the origin on.
+    values : ndarray of shape (m,)
+        The function there.
 
     Raises
     ------
@@ -159,6 +161,7 @@ def surrogate_excess_bound(
     Returns
     -------
     float
+        The bound, in units of the loss.
 
     Raises
     ------
@@ -207,6 +210,7 @@ def spo_plus_range(
     Parameters
     ----------
     oracle : Oracle
+        The problem that the costs feed.
     costs : array-like of shape (n, d)
         Costs that stand for all there are: the bound holds for these.
     diameter : float
@@ -217,6 +221,7 @@ def spo_plus_range(
     Returns
     -------
     float
+        The bound b.
 
     Raises
     ------

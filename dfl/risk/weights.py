@@ -41,12 +41,14 @@ class AbstractWeights(BaseEstimator, ABC):
         Parameters
         ----------
         X : array-like of shape (n, p)
+            Features of the instances of the past.
         y : array-like of shape (n, ...)
             What happened, such as costs or demands. Only forests look at it.
 
         Returns
         -------
         self
+            The weights themselves, fitted.
         """
         X = check_array(X, dtype=float)
         outcomes = np.asarray(y, dtype=float)
@@ -66,10 +68,12 @@ class AbstractWeights(BaseEstimator, ABC):
         Parameters
         ----------
         X : array-like of shape (m, p)
+            Features of new instances.
 
         Returns
         -------
         ndarray of shape (m, n)
+            Weights that sum to one in each row.
         """
         check_is_fitted(self, "n_features_in_")
         X = check_array(X, dtype=float)

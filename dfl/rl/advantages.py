@@ -21,6 +21,7 @@ def generalized_advantages(
     Parameters
     ----------
     rewards : Tensor of shape (n, l)
+        What each step earned.
     values, next_values : Tensor of shape (n, l)
         Of the states before and after each step; after the last step of an episode that of its last
         state, not of the first one of the next episode.

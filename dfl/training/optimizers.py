@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from dfl._validation import check_above_zero
 from dfl.exceptions import InvalidInputError
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
@@ -20,6 +21,7 @@ def make_optimizer(name: str, model: nn.Module, learning_rate: float) -> torch.o
     ----------
     name : {"adam", "adamw", "sgd"}
     model : nn.Module
+        Whose parameters that require a gradient are trained.
     learning_rate : float
         Positive.
 
@@ -33,8 +35,7 @@ def make_optimizer(name: str, model: nn.Module, learning_rate: float) -> torch.o
     InvalidInputError
         If the name is unknown, the rate not positive or the model has nothing to train.
     """
-    if not learning_rate > 0:
-        raise InvalidInputError(f"got learning_rate={learning_rate!r}, expected a positive number")
+    check_above_zero("", learning_rate=learning_rate)
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
         raise InvalidInputError(f"the predictor {type(model).__name__} has no trainable parameters")

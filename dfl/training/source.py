@@ -8,6 +8,7 @@ from typing import Any, Protocol, final, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from dfl._validation import check_at_least
 from dfl.exceptions import InvalidInputError
 from dfl.losses import Target
 
@@ -75,8 +76,7 @@ class TableSource:
     def __init__(
         self, inputs: Tensor, target: Target, batch_size: int = 32, weights: Tensor | None = None
     ) -> None:
-        if batch_size < 1:
-            raise InvalidInputError(f"got batch_size={batch_size!r}, expected at least 1")
+        check_at_least(1, "", batch_size=batch_size)
         self.inputs = inputs
         self.target = target
         self.batch_size = batch_size

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from tqdm.std import tqdm
 
+from dfl._validation import check_above_zero, check_at_least
 from dfl.exceptions import InvalidInputError
 from dfl.losses import AbstractLoss
 from dfl.training._run import Run
@@ -42,6 +43,11 @@ class TrainingResult:
 
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int | None = None
+
+    @property
+    def seconds(self) -> float:
+        """What training took, with the time before it was killed and went on."""
+        return self.history[-1]["seconds"] if self.history else 0.0
 
 
 def train(
@@ -140,10 +146,10 @@ def train(
     (100, 3.0)
     """
     _check(max_iter, schedule, monitor, patience)
-    if micro_batch_size is not None and micro_batch_size < 1:
-        raise InvalidInputError(f"got micro_batch_size={micro_batch_size!r}, expected at least 1")
-    if max_grad_norm is not None and not max_grad_norm > 0:
-        raise InvalidInputError(f"got max_grad_norm={max_grad_norm!r}, expected a positive number")
+    if micro_batch_size is not None:
+        check_at_least(1, "", micro_batch_size=micro_batch_size)
+    if max_grad_norm is not None:
+        check_above_zero("", max_grad_norm=max_grad_norm)
     run = Run(
         model,
         loss,
@@ -190,10 +196,9 @@ def train(
 def _check(
     max_iter: int, schedule: str, monitor: Callable[[nn.Module], float] | None, patience: int | None
 ) -> None:
-    if max_iter < 1:
-        raise InvalidInputError(f"got max_iter={max_iter!r}, expected at least 1")
-    if patience is not None and patience < 1:
-        raise InvalidInputError(f"got patience={patience!r}, expected at least 1")
+    check_at_least(1, "", max_iter=max_iter)
+    if patience is not None:
+        check_at_least(1, "", patience=patience)
     if schedule == "plateau" and monitor is None:
         raise InvalidInputError(
             "schedule='plateau' needs a monitored number, got none; "

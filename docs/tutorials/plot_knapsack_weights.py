@@ -98,6 +98,7 @@ rules = {
     "leave behind for twice the value": Discard(drop=2.0),
 }
 predicted = expected.predict(X_test)
+plt.style.use("tableau-colorblind10")  # colors that all readers can tell apart
 _, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
 for name, rule in rules.items():
     lost = [

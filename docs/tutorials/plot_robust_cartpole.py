@@ -73,6 +73,7 @@ for name, report in reports.items():
 # adversaries.
 
 columns = ["none", *(attack.name for attack in attacks), "worst"]
+plt.style.use("tableau-colorblind10")  # colors that all readers can tell apart
 figure, axis = plt.subplots(figsize=(8, 3.5), layout="constrained")
 width = 0.8 / len(reports)
 for i, (name, report) in enumerate(reports.items()):

@@ -1,7 +1,8 @@
 """Run the recipes and write what they showed as tables in Markdown.
 
 Run ``python experiments/benchmarks/recipes.py docs/_generated/recipes.md [RECIPE ...]``; tables of
-recipes that are not named stay. ``energy`` reads or downloads its data. Pictures go to
+recipes that are not named stay. Other recipes than those below may be named: ``terrain`` has a page
+of its own, ``docs/_generated/terrain.md``. ``energy`` reads or downloads its data. Pictures go to
 ``docs/images``.
 """
 
@@ -68,7 +69,8 @@ def main(target: Path, names: list[str]) -> int:
             if name in PICTURED:
                 (IMAGES / f"{name}_time.png").write_bytes((out / "time.png").read_bytes())
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text("\n\n".join(f"### {pages[name]}" for name in RECIPES if name in pages) + "\n")
+    order = [name for name in dict.fromkeys((*RECIPES, *names)) if name in pages]
+    target.write_text("\n\n".join(f"### {pages[name]}" for name in order) + "\n")
     return 0
 
 

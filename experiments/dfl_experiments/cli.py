@@ -16,6 +16,8 @@ from dfl_experiments import config as configuration
 from dfl_experiments import config_file
 from dfl_experiments.cells import StorageError
 from dfl_experiments.design.commands import app as design_app
+from dfl_experiments.reports.commands import write_report
+from dfl_experiments.sweep.commands import sweep
 
 if TYPE_CHECKING:
     from dfl_experiments.config import Config, SuiteConfig
@@ -31,6 +33,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(design_app)
+app.command("report")(write_report)
+app.command("sweep")(sweep)
 _RECIPE = typer.Argument(help="A recipe of `dfl list`, or a YAML file.")
 _SETTINGS = typer.Option("--set", metavar="KEY=VALUE", help="Change a key, e.g. problem.degree=6.")
 _SEEDS = typer.Option(help="Seeds, e.g. 0:10 or 1,2,5.")

@@ -21,6 +21,7 @@ from dfl_experiments.design.worlds import (
     ScaleDecoys,
     TabularBall,
 )
+from dfl_experiments.held_out_lasso import HeldOutLasso
 from dfl_experiments.measures import MEASURES
 from dfl_experiments.methods import (
     MINIMUM,
@@ -67,6 +68,8 @@ from dfl_experiments.policies.simulators import (
     UniformSearch,
 )
 from dfl_experiments.problems import (
+    CoraMatchingProblem,
+    CubicTopKProblem,
     EnergyProblem,
     EntropyPortfolioProblem,
     KnapsackProblem,
@@ -76,11 +79,18 @@ from dfl_experiments.problems import (
     PerfectMatchingProblem,
     PortfolioProblem,
     PortfolioSP500Problem,
+    PriceKnapsackProblem,
     ShortestPathProblem,
+    ShuffledEnergyProblem,
     SpanningTreeProblem,
+    SPOPortfolioProblem,
+    SPOShortestPathProblem,
     StaffingProblem,
     SyntheticGridProblem,
+    TerrainProblem,
+    TravelingSalesmanProblem,
 )
+from dfl_experiments.published_training import PublishedTraining
 
 Problem = Annotated[
     ShortestPathProblem
@@ -94,6 +104,14 @@ Problem = Annotated[
     | SpanningTreeProblem
     | PerfectMatchingProblem
     | SyntheticGridProblem
+    | TerrainProblem
+    | TravelingSalesmanProblem
+    | PriceKnapsackProblem
+    | ShuffledEnergyProblem
+    | CoraMatchingProblem
+    | CubicTopKProblem
+    | SPOShortestPathProblem
+    | SPOPortfolioProblem
     | KnapsackWeightsProblem
     | StaffingProblem,
     Field(discriminator="kind"),
@@ -104,6 +122,8 @@ Method = Annotated[
     | Auto
     | Single
     | EqualWeight
+    | PublishedTraining
+    | HeldOutLasso
     | TwoStageConstraints
     | ConstraintFocused,
     Field(discriminator="estimator"),
@@ -215,6 +235,8 @@ class RunConfig(AbstractConfig):
             if MEASURES[name].needs_returns and not returns:
                 raise custom(f"metrics: {name!r} is for problems with dated returns, not for this")
         for method in self.methods:
+            if method.tune:
+                raise custom(f"methods.{method.name}.tune: this is for a sweep: dfl sweep")
             if isinstance(method, EqualWeight) and "portfolio" not in self.problem.kind:
                 raise custom(
                     f"methods.{method.name}.estimator: got 'equal-weight', which is for "

@@ -36,16 +36,17 @@ def explain(
     kind, location = first["type"], first["loc"]
     node, shown = raw, []
     for part in location:
-        if isinstance(node, Mapping) and part not in node and part in tagged:
+        own = isinstance(node, Mapping) and part in node
+        if isinstance(part, str) and part in tagged and not own:
             continue  # the tag that chose the model is no key
         node = step(node, part)
         named = isinstance(part, int) and isinstance(node, Mapping) and "name" in node
         shown.append(str(node["name"] if named else part))
     key = ".".join(shown)
     if kind == "extra_forbidden":
-        owner = next(
-            (tagged[p] for p in location[:-1] if isinstance(p, str) and p in tagged), model
-        )
+        # the innermost model
+        inner = (p for p in reversed(location[:-1]) if isinstance(p, str) and p in tagged)
+        owner = next((tagged[p] for p in inner), model)
         return f"{key}: unknown key, expected {one_of(str(location[-1]), owner.model_fields)}"
     if kind == "missing":
         return f"{key}: missing"

@@ -25,6 +25,7 @@ from dfl_experiments.config import (
 from dfl_experiments.config_errors import explain, one_of, step
 from dfl_experiments.design.study import AbstractDesignStudy
 from dfl_experiments.policies.study import AbstractPolicyStudy
+from dfl_experiments.yaml_text import parse_yaml
 
 
 def recipes() -> dict[str, str]:
@@ -57,10 +58,12 @@ def load(
     InvalidInputError
         If anything is unknown or has a wrong value; the message names the key and near matches.
     """
-    raw = _read(source)
+    raw = read(source)
+    if "problems" in raw:
+        raise InvalidInputError(f"{source} is a sweep; run it by: dfl sweep {source}")
     if "recipes" not in raw:
         for setting in settings:
-            _set(raw, *_split(setting))
+            set_key(raw, *split(setting))
         if seeds is not None:
             raw["seeds"] = parse_seeds(seeds, "--seeds")
         return _checked_run(raw, source)
@@ -72,21 +75,20 @@ def _load_suite(
 ) -> SuiteConfig:
     for key in raw:
         if key not in SuiteConfig.model_fields:
-            raise InvalidInputError(
-                f"{source}: {key}: unknown key, expected {one_of(key, SuiteConfig.model_fields)}"
-            )
+            known = one_of(str(key), SuiteConfig.model_fields)
+            raise InvalidInputError(f"{source}: {key}: unknown key, expected {known}")
     names = raw["recipes"]
     if not isinstance(names, list) or not names:
         raise InvalidInputError(f"{source}: recipes: got {names!r}, expected a list of recipes")
-    members = {str(name): _read(str(name)) for name in names}
+    members = {str(name): read(str(name)) for name in names}
     for setting in settings:
-        path, value = _split(setting)
+        path, value = split(setting)
         if path[0] not in members or len(path) < 2:
             raise InvalidInputError(
                 f"--set {'.'.join(path)}: this is a suite: the key must begin with the name of a "
                 f"recipe, {one_of(path[0], members)}"
             )
-        _set(members[path[0]], path[1:], value)
+        set_key(members[path[0]], path[1:], value)
     checked = []
     for name, member in members.items():
         if "recipes" in member:
@@ -106,7 +108,8 @@ def _folder() -> Any:
     return resources.files("dfl_experiments") / "configs"
 
 
-def _read(source: str) -> dict[str, Any]:
+def read(source: str) -> dict[str, Any]:
+    """Read a recipe by its name, or a YAML file, unchecked."""
     if source.endswith((".yaml", ".yml")) or "/" in source or "\\" in source:
         try:
             text = Path(source).read_text(encoding="utf-8")
@@ -126,7 +129,7 @@ def _read(source: str) -> dict[str, Any]:
 
 def _parse(text: str, source: str) -> dict[str, Any]:
     try:
-        raw = yaml.load(text, _Loader)
+        raw = parse_yaml(text, _Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -158,18 +161,20 @@ for _tag, _pattern, _first in (
     )
 
 
-def _split(setting: str) -> tuple[list[str], Any]:
+def split(setting: str) -> tuple[list[str], Any]:
+    """Read ``key=value``: the dotted path of the key, and the value."""
     key, equals, text = setting.partition("=")
     path = [part.strip() for part in key.split(".")]
     if not equals or not all(path):
         raise InvalidInputError(f"--set {setting}: expected key=value, such as problem.degree=6")
     try:
-        return path, yaml.load(text, _Loader)
+        return path, parse_yaml(text, _Loader)
     except yaml.YAMLError as error:
         raise InvalidInputError(f"--set {key}: {text!r} is not a YAML value") from error
 
 
-def _set(raw: dict[str, Any], path: Sequence[str], value: Any) -> None:
+def set_key(raw: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Change a value in what was read."""
     node: Any = raw
     for depth, part in enumerate(path):
         last = depth == len(path) - 1

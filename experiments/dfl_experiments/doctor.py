@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from dfl_experiments import environment
 
@@ -22,7 +23,7 @@ def examine(console: Console) -> int:
     works, verdict = _self_test()
     table = Table(show_header=False, box=None)
     for name, text in (*_packages(), *_surroundings(), ("self-test", verdict)):
-        table.add_row(name, text)
+        table.add_row(name, Text(text))  # as it is: [extra] is no markup
     console.print(table)
     return 0 if works else 1
 

@@ -10,13 +10,15 @@ from pathlib import Path
 REQUIRED = ("numpy", "scipy", "torch", "numba", "scikit-learn", "highspy", "clarabel", "joblib")
 # optional packages and the extra that brings them
 OPTIONAL = {
-    "gurobipy": "pyepo",
+    "gurobipy": "gurobi",
     "pyepo": "pyepo",
-    "ortools": "pyepo",
+    "ortools": "ortools",
     "pandas": "experiments",
     "pyarrow": "experiments",
     "matplotlib": "experiments",
     "skfolio": "experiments",
+    "optuna": "sweep",
+    "distributed": "sweep",
 }
 
 

@@ -113,6 +113,10 @@ def _of_ratios(outcome: Outcome) -> tuple[Array, Array]:
     return outcome.regret / abs(outcome.optimal), outcome.regret * 0 + 1
 
 
+def _perfect(outcome: Outcome) -> tuple[Array, Array]:
+    return 1.0 * (outcome.regret <= 1e-9 * abs(outcome.optimal)), outcome.regret * 0 + 1
+
+
 def _annual(outcome: Outcome) -> tuple[Array, Array]:
     return outcome.earned * (outcome.per_year or 1), outcome.regret * 0 + 1
 
@@ -124,6 +128,7 @@ def _annual_deviation(outcome: Outcome) -> tuple[Array, Array]:
 MEASURES = {
     "normalized-regret": Measure("regret, Σ regret / Σ |z*|", _of_sums),
     "normalized-regret-mean": Measure("regret, mean of regret / |z*|", _of_ratios),
+    "perfect-decisions": Measure("share of decisions without regret", _perfect),
     "annual-return": Measure("return a year", _annual, needs_returns=True),
     "volatility": Measure("volatility a year", _annual_deviation, True, needs_returns=True),
 }

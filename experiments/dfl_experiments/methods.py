@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, final
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from dfl.exceptions import InvalidInputError
 from dfl_experiments.base import AbstractModel
+from dfl_experiments.config_errors import custom, one_of
+from dfl_experiments.features import Features, expanded
 from dfl_experiments.problems.base import Fold
+from dfl_experiments.regressors import Regressor, regressor
+from dfl_experiments.space import Space, merged
 
 if TYPE_CHECKING:
     from dfl_solvers.oracle import Array
@@ -39,6 +44,23 @@ class AbstractMethod(AbstractModel):
     """Whether it predicts numbers of a constraint; else costs."""
 
     name: str = Field(min_length=1)
+    tune: Space = Field(default_factory=dict)
+    """What ``dfl sweep`` chooses from by validation regret: fields with lists or ranges."""
+
+    @field_validator("tune")
+    @classmethod
+    def _tune_parameters_only(cls, value: Space) -> Space:
+        fixed = ("name", "estimator", "tune")
+        for name in value:
+            if name.partition(".")[0] not in set(cls.model_fields) - set(fixed):
+                known = [field for field in cls.model_fields if field not in fixed]
+                raise custom(f"got {name!r}, expected {one_of(name, known)}")
+        return value
+
+    def chosen(self, setting: Mapping[str, Any]) -> Self:
+        """Return the method with some of its fields set, and nothing left to choose."""
+        own = self.model_dump(exclude={"tune"})
+        return type(self).model_validate(merged(own, setting))
 
     def check(self, fold: Fold) -> None:
         """Refuse what cannot work with this problem, before anything is computed."""
@@ -54,22 +76,22 @@ class TwoStage(AbstractMethod):
     """Predict costs as well as possible, then optimize."""
 
     estimator: Literal["two-stage"]
-    regressor: Literal["linear", "random-forest"] = "linear"
+    regressor: Regressor = "linear"
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """Of the regressor of scikit-learn, such as ``{alpha: 0.1}`` for a ridge."""
+    features: Features = "given"
+
+    def check(self, fold: Fold) -> None:
+        """Refuse parameters that the regressor does not have, or whose values it refuses."""
+        regressor(self.regressor, self.parameters, fold, 0)
 
     def judge(self, fold: Fold, optimal: Array, seed: int) -> Judgement:
         """Fit by scikit-learn."""
-        from sklearn.ensemble import RandomForestRegressor
-        from sklearn.linear_model import LinearRegression
-
         from dfl import PredictThenOptimizeRegressor
 
-        regressor = (
-            LinearRegression()
-            if self.regressor == "linear"
-            else RandomForestRegressor(random_state=seed)
-        )
-        model = PredictThenOptimizeRegressor(fold.training_oracle, regressor)
-        return _judge(model, fold, optimal)
+        fold = expanded(fold, self.features)
+        model = regressor(self.regressor, self.parameters, fold, seed)
+        return _judge(PredictThenOptimizeRegressor(fold.training_oracle, model), fold, optimal)
 
 
 @final
@@ -79,7 +101,9 @@ class DecisionFocused(AbstractMethod):
     estimator: Literal["decision-focused"]
     loss: str = "spo+"
     loss_parameters: dict[str, Any] = Field(default_factory=dict)
-    predictor: Literal["linear", "mlp"] = "linear"
+    predictor: Literal["linear", "mlp", "convolution"] = "linear"
+    """``convolution`` is for features that are images; see ``dfl.estimators.GridConvolution``."""
+    features: Features = "given"
     max_iter: PositiveInt = 100
     batch_size: PositiveInt = 32
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
@@ -109,10 +133,15 @@ class DecisionFocused(AbstractMethod):
                 f"got {len(self.rates)} values of learning_rate with early_stopping=false, "
                 "expected one: they are compared by validation regret"
             )
+        if self.predictor == "convolution" and fold.picture is None:
+            raise InvalidInputError(
+                "got predictor 'convolution', but the features of this problem are no image; "
+                "expected 'linear' or 'mlp'"
+            )
 
     def judge(self, fold: Fold, optimal: Array, seed: int) -> Judgement:
         """Fit by this library, once for each learning rate."""
-        fold = self._on(fold)
+        fold = expanded(self._on(fold), self.features)
         trials = [_judge(self._model(fold, seed, rate), fold, optimal) for rate in self.rates]
         return min(trials, key=lambda trial: min(_validation(trial), default=0.0))
 
@@ -130,10 +159,15 @@ class DecisionFocused(AbstractMethod):
     def _model(self, fold: Fold, seed: int, rate: float) -> Any:
         from dfl import DecisionFocusedRegressor
 
+        predictor: Any = self.predictor
+        if predictor == "convolution" and fold.picture is not None:
+            from dfl.estimators import GridConvolution
+
+            predictor = GridConvolution(*fold.picture, random_state=seed)
         return DecisionFocusedRegressor(
             fold.training_oracle,
             self.loss,
-            self.predictor,
+            predictor,
             loss_parameters=self.loss_parameters,
             max_iter=self.max_iter,
             batch_size=self.batch_size,

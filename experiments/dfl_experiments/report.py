@@ -14,6 +14,7 @@ from dfl_experiments.cells import write_atomically
 from dfl_experiments.config import RunConfig
 from dfl_experiments.measures import MEASURES, Estimate
 from dfl_experiments.methods import MINIMUM
+from dfl_experiments.published import numbers_of
 from dfl_experiments.standings import Standings, standings
 from dfl_experiments.summary import OVER_SEEDS, Results, Row, baseline, summarize, tidy
 from dfl_solvers.exceptions import import_optional
@@ -69,6 +70,10 @@ def tables(config: RunConfig, rows: Sequence[Row]) -> list[Table]:
         table.add_column("mean ± 95 %", justify="right", no_wrap=True)
         if base is not None:
             table.add_column(f"minus {base} [95 %]", justify="right", no_wrap=True)
+        paper = numbers_of(config.name, own[0].metric)
+        known = {} if paper is None else paper.numbers.get(part, {})
+        if known and paper is not None:
+            table.add_column(f"published ({paper.statistic})", justify="right", no_wrap=True)
         table.add_column("train, s", justify="right", no_wrap=True)
         table.add_column("solves", justify="right", no_wrap=True)
         for metric in dict.fromkeys(row.metric for row in own):
@@ -78,10 +83,14 @@ def tables(config: RunConfig, rows: Sequence[Row]) -> list[Table]:
                 cells = [f"  {row.method}", _plus_minus(row.estimate)]
                 if base is not None:
                     cells.append("" if row.difference is None else _interval(row.difference))
+                if known and paper is not None:
+                    shown = row.metric == paper.metric and row.method in known
+                    cells.append(str(known[row.method]) if shown else "")
                 table.add_row(*cells, f"{row.seconds:.2f}" if row.seconds else "",
                               f"{row.solves:,.0f}" if row.solves else "")  # fmt: skip
         found.append(table)
-    overall = standings(config, rows)
+    names = [method.name for method in config.methods]
+    overall = standings(rows, config.metrics[0], names, base)
     return [*found, _standings_table(overall)] if overall is not None else found
 
 

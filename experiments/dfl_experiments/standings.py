@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
-from dfl_experiments.config import RunConfig
 from dfl_experiments.methods import MINIMUM
-from dfl_experiments.summary import Row, baseline
+from dfl_experiments.summary import Row
 
 if TYPE_CHECKING:
     from dfl.metrics import RankComparison
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 # a method that is worse than the best other one by no more than this is as good (a share)
 MARGIN = 0.003
 # where least squares is not above the minimum by more than this, there is nothing to close
-_NOTHING = 0.001
+NOTHING = 0.001
 
 
 @final
@@ -46,22 +45,35 @@ class Standings:
     closable: list[float | None]
 
 
-def standings(config: RunConfig, rows: Sequence[Row]) -> Standings | None:
+def standings(
+    rows: Sequence[Row],
+    metric: str,
+    methods: Sequence[str],
+    base: str | None,
+    *,
+    higher: bool = False,
+) -> Standings | None:
     """Compare methods over problems; None if there are fewer than two of either.
 
     Parameters
     ----------
-    config : RunConfig
     rows : sequence of Row
-        The summary of its results. Problems on which a method failed are left out.
+        The summary of results. Problems on which a method failed are left out.
+    metric : str
+    methods : sequence of str
+    base : str or None
+        Least squares, or the method that takes its place.
+    higher : bool
+        Whether more is better.
     """
     import numpy as np
 
     from dfl import metrics
 
-    metric = config.metrics[0]
-    means = {(row.problem, row.method): row.estimate.value for row in rows if row.metric == metric}
-    methods = [method.name for method in config.methods]
+    sign = -1.0 if higher else 1.0
+    means = {
+        (row.problem, row.method): sign * row.estimate.value for row in rows if row.metric == metric
+    }
     parts = [
         part
         for part in dict.fromkeys(row.problem for row in rows)
@@ -72,18 +84,19 @@ def standings(config: RunConfig, rows: Sequence[Row]) -> Standings | None:
     table = np.array([[means[part, name] for name in methods] for part in parts])
     others = np.array([np.delete(table, k, axis=1).min(axis=1) for k in range(len(methods))]).T
     closable: list[float | None] = [None] * len(methods)
-    base = baseline(config)
     if base is not None:
         shares = [
             metrics.closable_regret(line, means[part, base], means[part, MINIMUM])
             for part, line in zip(parts, table, strict=True)
-            if (part, MINIMUM) in means and means[part, base] - means[part, MINIMUM] > _NOTHING
+            if (part, MINIMUM) in means
+            and (part, base) in means
+            and means[part, base] - means[part, MINIMUM] > NOTHING
         ]
         if shares:
             closable = np.mean(shares, axis=0).tolist()
     return Standings(
         metric,
-        methods,
+        list(methods),
         len(parts),
         metrics.compare_ranks(table),
         (table <= others + MARGIN).sum(axis=0).tolist(),

@@ -9,7 +9,7 @@ from typing import Any, final
 from dfl_experiments.config import RunConfig
 from dfl_experiments.constraint_methods import TwoStageConstraints
 from dfl_experiments.measures import MEASURES, Estimate, Measure, Outcome
-from dfl_experiments.methods import TwoStage
+from dfl_experiments.methods import DecisionFocused, TwoStage
 from dfl_experiments.runner import Cell
 
 OVER_SEEDS = "Student t over seeds"
@@ -65,9 +65,15 @@ def outcome(cell: Cell, content: Mapping[str, Any]) -> Outcome:
 
 
 def baseline(config: RunConfig) -> str | None:
-    """Return the name of the first method that is least squares, if there is one."""
+    """Return the name of the first method that is least squares, if there is one.
+
+    A linear fit comes before a predictor that is trained by the squared error.
+    """
     for method in config.methods:
         if isinstance(method, TwoStage | TwoStageConstraints) and method.regressor == "linear":
+            return method.name
+    for method in config.methods:
+        if isinstance(method, DecisionFocused) and method.loss == "squared":
             return method.name
     return None
 
@@ -110,12 +116,16 @@ def summarize(config: RunConfig, results: Results) -> list[Row]:
     data, or one seed), they are bootstrap intervals over the test instances, after the mean over
     the seeds of each instance.
     """
-    rows = []
-    for part in config.problem.parts():
-        for metric in config.metrics:
-            for name in _names(part, results):
-                rows.append(_row(config, part, name, metric, results))
-    return rows
+    return [row for part in config.problem.parts() for row in summarize_part(config, part, results)]
+
+
+def summarize_part(config: RunConfig, part: str, results: Results) -> list[Row]:
+    """Do so for one of the problems."""
+    return [
+        _row(config, part, name, metric, results)
+        for metric in config.metrics
+        for name in _names(part, results)
+    ]
 
 
 def _names(part: str, results: Results) -> list[str]:

@@ -58,12 +58,14 @@ def degeneracy_distance(
     oracle : Oracle
         A maximizing one takes values.
     costs : array-like of shape (n, d)
+        One cost vector a row.
     instance : mapping of str to ndarray, optional
         Per-instance data, each array with leading n.
 
     Returns
     -------
     Degeneracy
+        Distances, and whether they are exact.
 
     Raises
     ------
@@ -148,6 +150,7 @@ def all_optima(
     oracle : Oracle
         A maximizing one takes values.
     costs : array-like of shape (n, d)
+        One cost vector a row.
     instance : mapping of str to ndarray, optional
         Per-instance data, each array with leading n.
     limit : int, default=1000

@@ -196,12 +196,16 @@ class AbstractOracle(ABC):
         Parameters
         ----------
         costs : ndarray of shape (n, d)
+            One cost vector a row.
         decisions : ndarray of shape (n, d)
+            One decision a row.
         instance : mapping of str to ndarray, optional
+            Per-instance data, as in ``solve``.
 
         Returns
         -------
         ndarray of shape (n,)
+            Objective of each decision.
 
         Raises
         ------

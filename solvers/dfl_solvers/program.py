@@ -104,7 +104,7 @@ class Program:
         return bool(d == k and (decision_map != sp.eye_array(k)).nnz == 0)
 
     def objective(self, costs: Array) -> Array:
-        """Costs of the variables: ``costs @ decision_map + fixed_costs``, shape (n, k)."""
+        """Return ``costs @ decision_map + fixed_costs``, the costs of the variables (n, k)."""
         return np.asarray(costs @ self.decision_map) + self.fixed_costs
 
     def relax(self) -> Program:

@@ -76,6 +76,7 @@ def load_oracle(path: str | os.PathLike[str]) -> Oracle:
     Parameters
     ----------
     path : str or Path
+        The file.
 
     Returns
     -------
@@ -137,11 +138,14 @@ def oracle_from_dict(description: Mapping[str, Any], arrays: Mapping[str, Array]
     Parameters
     ----------
     description : mapping
+        What the oracle is, in values that JSON has.
     arrays : mapping of str to ndarray
+        Arrays by the names in the description.
 
     Returns
     -------
     Oracle
+        An equal oracle.
 
     Raises
     ------

@@ -31,6 +31,7 @@ def check_oracle(
     Parameters
     ----------
     oracle : Oracle
+        What is checked.
     costs : ndarray of shape (n, d), optional
         Costs the oracle can take. Default: standard normal numbers.
     n_instances : int, default=20

@@ -139,7 +139,8 @@ def test_maximizing_is_minimizing_the_negative() -> None:
     assert up.score(data.X, data.C) > 0.8
 
 
-def test_known_costs_are_kept_in_scale() -> None:
+@pytest.mark.parametrize("loss", ["spo+", "relaxed-spo+"])
+def test_known_costs_are_kept_in_scale(loss: str) -> None:
     # half of the objective is known: scaling the predicted costs must not change the decisions
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 3))
@@ -147,7 +148,7 @@ def test_known_costs_are_kept_in_scale() -> None:
     program = Program(
         np.ones((1, 6)), [2], [2], np.zeros(6), np.ones(6), fixed_costs=1000 * rng.normal(size=6)
     )
-    model = DecisionFocusedRegressor(LinearProgram(program), random_state=0).fit(X, C)
+    model = DecisionFocusedRegressor(LinearProgram(program), loss, random_state=0).fit(X, C)
     assert model.score(X, C) > 0.99
 
 

@@ -63,7 +63,6 @@ def test_an_unknown_candidate_is_refused_first(dfl: Callable) -> None:
 
 
 def test_standings_by_hand() -> None:
-    config = load("shortest-path")
     values = {"a": (0.10, 0.08, 0.09, 0.05), "b": (0.20, 0.203, 0.10, 0.10), "c": (0.1, 0, 0.1, 0)}
     names = ("least squares", "spo+", "perturbed-fenchel-young", "theoretical minimum")
     empty = Row("", "", "normalized-regret", Estimate(0, 0, 0), None, "", 1, 1, 0.0, 0.0)
@@ -72,11 +71,12 @@ def test_standings_by_hand() -> None:
         for part, line in values.items()
         for name, value in zip(names, line, strict=True)
     ]
-    found = standings(config, rows)
+    found = standings(rows, "normalized-regret", names[:3], names[0])
     assert found.methods == list(names[:3])
     # ranks 3 1 2 | 2 3 1 | 2.5 1 2.5
     assert found.ranks.ranks == pytest.approx((2.5, 5 / 3, 5.5 / 3))
     assert found.n_close == [0, 2, 1]
     # of least squares' excess: a 1, .6, .8; b 1, 1.03, 0; c 1, 0, 1
     assert found.closable == pytest.approx([1, (0.6 + 1.03 + 0) / 3, (0.8 + 0 + 1) / 3])
-    assert standings(config, [row for row in rows if row.problem == "a"]) is None
+    single = [row for row in rows if row.problem == "a"]
+    assert standings(single, "normalized-regret", names[:3], names[0]) is None

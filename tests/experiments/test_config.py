@@ -18,21 +18,27 @@ from dfl_experiments.config import (
     parse_seeds,
 )
 from dfl_experiments.config_file import load, recipes
+from dfl_experiments.sweep.config import load_sweep
 
 
 def test_all_shipped_recipes_are_valid() -> None:
     policies = ("preference-", "robust-", "segment-", "smc-")
-    assert [name for name in recipes() if not name.startswith(policies)] == [
+    tables = ("pyepo-", "replicate-", "survey-")
+    assert [name for name in recipes() if not name.startswith((*policies, *tables))] == [
         "auto-vs-all",
         "demo", "design-linear", "design-misspecified", "design-scale-decoys", "design-stopping",
         "design-tabular", "energy", "entropy-portfolio", "knapsack-weights", "llm-allocation",
-        "llm-routing", "ordinal-classes", "ordinal-digits", "portfolio-sp500", "shortest-path",
-        "staffing", "surrogates",
+        "llm-routing", "ordinal-classes", "ordinal-digits", "portfolio-sp500", "rerun",
+        "shortest-path",
+        "staffing", "subset-selection", "surrogates", "terrain",
     ]  # fmt: skip
     for prefix in policies:
         assert any(isinstance(load(name), PolicyConfig) for name in recipes() if prefix in name)
     for name, description in recipes().items():
-        assert isinstance(load(name), RunConfig | DesignConfig | PolicyConfig | SuiteConfig)
+        if name == "rerun":
+            assert load_sweep(name).n_trials
+        else:
+            assert isinstance(load(name), RunConfig | DesignConfig | PolicyConfig | SuiteConfig)
         assert description.endswith(".")
 
 
@@ -107,6 +113,7 @@ def test_mistakes_are_one_line_and_code_2(
         ("name: x\nmethods: []\n", "problem: missing"),
         ("name: x\nproblem: {kind: energy}\nmethods: []\n", "methods: got"),
         ("name: x\nrecipes: [nothing]\n", "unknown recipe 'nothing'"),
+        ("name: x\nrecipes: [demo]\n0: 0\n", "0: unknown key, expected one of"),
         (
             "name: ../x\nproblem: {kind: energy}\nmethods: [{name: a, estimator: two-stage}]\n",
             "name",

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from dfl import Target, make_loss
+from dfl.layers import SumOfGamma
 from dfl.losses import mix_with_neighbors
-from dfl.montecarlo import SumOfGamma
 from dfl_solvers import GridShortestPath, Knapsack, Maximize, Oracle
 
 N = 24

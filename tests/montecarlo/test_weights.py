@@ -16,12 +16,11 @@ from dfl.montecarlo import (
     WeightedSamples,
     centered,
     leave_one_out,
-    pair_extremes,
-    soft_infinity,
     softmax,
-    softmax_temperature,
     standardized,
 )
+from dfl.rl.preference import pair_extremes
+from dfl.rl.smc import softmax_temperature
 
 RULES = {
     "centered": centered,
@@ -31,7 +30,7 @@ RULES = {
     "pair-extremes": pair_extremes,
     "pair-extremes-threshold": partial(pair_extremes, threshold=0.0),
     "softmax": softmax,
-    "soft-infinity": partial(soft_infinity, scale=2.0),
+    "softmax-warm": partial(softmax, temperature=2.0),
 }
 every = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 REWARDS = [[1.0, 0.0, 0.0, 1.0, 1.0, 0.0]]
@@ -133,11 +132,11 @@ def test_softmax_has_its_exact_values() -> None:
         softmax(values, temperature=0)
 
 
-def test_soft_infinity_goes_from_the_mean_to_the_largest_loss() -> None:
+def test_a_soft_maximum_goes_from_the_mean_to_the_largest_loss() -> None:
     losses = tensor([[1.0, 2.0, 4.0]])
-    assert (soft_infinity(losses, scale=1e-3) * losses).sum() == pytest.approx(4.0)
-    assert (soft_infinity(losses, scale=1e6) * losses).sum() == pytest.approx(7 / 3, abs=1e-5)
-    assert soft_infinity(tensor([[1e6, 0.0]]), scale=0.1).tolist() == [[1.0, 0.0]]
+    assert (softmax(losses, temperature=1e-3) * losses).sum() == pytest.approx(4.0)
+    assert (softmax(losses, temperature=1e6) * losses).sum() == pytest.approx(7 / 3, abs=1e-5)
+    assert softmax(tensor([[1e6, 0.0]]), temperature=0.1).tolist() == [[1.0, 0.0]]
 
 
 @pytest.mark.parametrize(

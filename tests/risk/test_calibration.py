@@ -8,7 +8,7 @@ import torch
 
 from dfl import Target, make_loss, metrics
 from dfl.exceptions import InvalidInputError, UnsupportedError
-from dfl.montecarlo import Gumbel, Normal
+from dfl.layers import Gumbel, Normal
 from dfl.risk import (
     ball_calibration,
     box_calibration,

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from dfl.exceptions import InvalidInputError
 from dfl.losses import WeightedLikelihoodLoss
-from dfl.montecarlo import WeightedSamples, softmax_temperature
+from dfl.montecarlo import WeightedSamples
 from dfl.rl.envs import random_model, two_step_model
-from dfl.rl.smc import expectation_step, maximization_step, search_limit
+from dfl.rl.smc import expectation_step, maximization_step, search_limit, softmax_temperature
 
 DISCOUNT = 0.95
 

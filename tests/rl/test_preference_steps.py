@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dfl.exceptions import InvalidInputError, UnsupportedError
-from dfl.montecarlo import WeightedSamples, direction, pair_extremes
+from dfl.montecarlo import WeightedSamples, direction
 from dfl.rl.preference import (
     DDIMTransition,
     NoiseSchedule,
@@ -20,6 +20,7 @@ from dfl.rl.preference import (
     follow,
     make_direction,
     make_objective,
+    pair_extremes,
     sample,
     time_weights,
 )

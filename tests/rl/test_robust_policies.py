@@ -281,8 +281,9 @@ def test_steps_are_taken_and_learned_from_under_the_adversary() -> None:
         assert samples.weights.shape == samples.log_prob_old.shape == (16, 2)
         assert (samples.weights[:, 1] == 0).all()
         assert not seen.shown.requires_grad
-    # 3 gradients for each of 32 steps, and for each of 64 rows
-    assert budget.spent("attack_gradients") == 3 * 32 + 3 * 64
+        # what was done is judged on what was seen: the policy did not change, nor do its chances
+        assert torch.allclose(made.log_probs(seen), samples.log_prob_old, atol=1e-6)
+    assert budget.spent("attack_gradients") == 3 * 32
     assert budget.spent("env_steps") == 32
     assert all(p.grad is None for p in made.parameters())
     gained = torch.cat([s.weights[:, 0] for _, s in batches[:2]])
@@ -655,6 +656,24 @@ def test_balls_of_policies_that_are_compared_can_be_equal(cart: RobustPolicyOpti
     means = [each.attacked["action-difference"].mean() for each in (own, same, twice)]
     assert means[1] == pytest.approx(means[0], rel=0.1)
     assert means[2] < 0.9 * means[0]
+
+
+def test_units_that_are_given_are_those_of_training_and_of_judging(tmp_path: Path) -> None:
+    units = (0.5, 2.0, 0.1, 3.0)
+    policy = quick("barpo", units=units, attacked_rollouts=True).fit(CartPole())
+    shown = torch.tensor([[0.5, 2.0, 0.1, 3.0], [-1.0, 0.0, 0.0, 0.3]])
+    expected = torch.tensor([[1.0, 1.0, 1.0, 1.0], [-2.0, 0.0, 0.0, 0.1]])
+    for each in (policy, policy.save(tmp_path / "policy") or policy.load(tmp_path / "policy")):
+        assert torch.allclose(each.agent_.scaled(shown), expected, atol=1e-5)
+    # what a policy was shown in training does not matter: to another it is as it is to itself
+    other = quick("ppo", units=units, random_state=1).fit(CartPole())
+    attacks = ["action-difference"]
+    own = evaluate(other, attacks=attacks, epsilon=0.5, n_episodes=8)
+    same = evaluate(other, attacks=attacks, epsilon=0.5, units=policy.agent_.scale, n_episodes=8)
+    assert (own.attacked["action-difference"] == same.attacked["action-difference"]).all()
+    for wrong in ((1.0,) * 3, (1.0, 1.0, 0.0, 1.0), (1.0, 1.0, 1.0, float("inf"))):
+        with pytest.raises(InvalidInputError, match="expected 4 positive numbers"):
+            quick(units=wrong).fit(CartPole())
 
 
 def test_input_that_is_wrong_is_not_acted_on(cart: RobustPolicyOptimizer) -> None:

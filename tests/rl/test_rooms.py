@@ -33,24 +33,6 @@ def test_nothing_else_in_the_library_imports_the_policy_methods() -> None:
     assert not any(others)
 
 
-# names that one side alone uses so far; what both use is taken off here
-ONE_SIDED = {
-    # laws of noise: policies draw from their own distributions
-    "Gumbel",
-    "LogNormal",
-    "Noise",
-    "Normal",
-    "SumOfGamma",
-    "noise_by_name",
-    # weights of candidates that no surrogate of the core takes yet
-    "centered",
-    "pair_extremes",
-    "soft_infinity",
-    # the exact temperature, for those who search by themselves: learners adapt theirs step by step
-    "softmax_temperature",
-}
-
-
 def taken(folders: list[Path]) -> set[str]:
     """Return the names of ``dfl.montecarlo`` that the files of some folders import."""
     names = set().union(*(imported(path) for folder in folders for path in folder.rglob("*.py")))
@@ -62,8 +44,7 @@ def test_what_policies_and_losses_share_is_imported_by_both() -> None:
     root = ROOT / "dfl"
     policies = taken([root / "rl"])
     core = taken([f for f in root.iterdir() if f.is_dir() and f.name not in ("rl", "montecarlo")])
-    assert policies & core == set(dfl.montecarlo.__all__) - ONE_SIDED
-    assert policies & core >= {"WeightedSamples", "softmax"}
+    assert policies & core == set(dfl.montecarlo.__all__)
 
 
 def test_policies_are_trained_by_the_loop_and_the_loss_of_predictors() -> None:

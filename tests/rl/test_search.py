@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dfl.exceptions import BudgetError, InvalidInputError
-from dfl.montecarlo import Budget, softmax_temperature
+from dfl.montecarlo import Budget
 from dfl.rl.envs import (
     BatchedModel,
     RubiksCube,
@@ -27,6 +27,7 @@ from dfl.rl.smc import (
     multinomial,
     search_limit,
     smc_search,
+    softmax_temperature,
     systematic,
     uniform_network,
 )

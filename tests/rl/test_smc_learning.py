@@ -12,9 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from dfl.exceptions import BudgetError, InvalidInputError
-from dfl.montecarlo import Budget, WeightedSamples, softmax_temperature
+from dfl.montecarlo import Budget, WeightedSamples
 from dfl.rl.envs import RubiksCube, random_model
-from dfl.rl.smc import Learner, SMCRollouts, Steps, generalized_advantages, smc_search
+from dfl.rl.smc import (
+    Learner,
+    SMCRollouts,
+    Steps,
+    generalized_advantages,
+    smc_search,
+    softmax_temperature,
+)
 from dfl.rl.smc.categorical import Categorical
 from dfl.rl.smc.law import law_of
 from dfl.rl.smc.replay import Replay

@@ -9,8 +9,8 @@ from dfl_solvers.backends.clarabel import solve_cone_program
 from dfl_solvers.exceptions import InvalidInputError
 from dfl_solvers.kernels import set_threads
 from dfl_solvers.oracle import Status
+from dfl_solvers.problems import _portfolios, portfolio
 from dfl_solvers.problems import mean_variance as module
-from dfl_solvers.problems import portfolio
 from dfl_solvers.problems.mean_variance import MeanVariancePortfolio
 from dfl_solvers.problems.portfolio import Portfolio
 from dfl_solvers.testing import check_oracle
@@ -178,10 +178,10 @@ def test_what_the_kernel_gives_up_the_cone_solver_answers(rng, monkeypatch, budg
     costs = np.vstack([rng.normal(size=(5, 6)), np.full((1, 6), 2.0)])
     expected = oracle.solve(costs)
 
-    def give_up(kernel, n, *arguments):
+    def give_up(kernel, n, *arguments, serial):
         arguments[-1][:] = Status.FAILED
 
-    monkeypatch.setattr(module, "run", give_up)
+    monkeypatch.setattr(_portfolios, "run", give_up)
     for factor in (1e-8, 1.0, 1e8):
         oracle.risk_aversion = 2.0 * factor
         found = oracle.solve(factor * costs)

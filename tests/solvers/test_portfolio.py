@@ -12,6 +12,7 @@ import pytest
 from dfl_solvers.backends.clarabel import solve_cone_program
 from dfl_solvers.exceptions import InfeasibleError, InvalidInputError
 from dfl_solvers.oracle import Status
+from dfl_solvers.problems import _portfolios
 from dfl_solvers.problems import portfolio as module
 from dfl_solvers.problems.portfolio import Portfolio
 
@@ -183,7 +184,7 @@ def test_what_the_kernel_gives_up_the_cone_solver_answers(rng, monkeypatch):
             arguments[-1][:] = Status.FAILED
 
         with monkeypatch.context() as patch:
-            patch.setattr(module, "run", give_up)
+            patch.setattr(_portfolios, "run", give_up)
             found = oracle.solve(costs)
             with pytest.raises(InfeasibleError):
                 Portfolio(covariance, risk / 2).solve(costs)

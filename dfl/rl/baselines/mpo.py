@@ -123,12 +123,14 @@ def train_mpo(
         Used as an environment only.
     n_env_steps : int
         As many whole rollouts are collected as fit in.
-    n_environments, rollout_length, n_rollouts, n_updates, batch_size, discount, trace
+    n_environments, rollout_length, n_rollouts, n_updates, batch_size
         See ``SMCRollouts``.
     n_samples : int, default=16
         Actions that are weighed in each state.
     hidden : tuple of int, default=(256, 256)
         Layers of the policy, and of the critic of actions.
+    discount, trace
+        See ``SMCRollouts``.
     temperature : float, default=1.0
         The first one, in units of the rewards; it adapts.
     divergence : float, default=0.1
@@ -146,6 +148,7 @@ def train_mpo(
     Returns
     -------
     NetworkPolicy
+        The trained policy, which takes the likeliest action.
 
     Raises
     ------

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dfl._validation import check_at_least, check_positive, check_share
 from dfl.exceptions import InvalidInputError
 from dfl.montecarlo import Budget
 from dfl.rl.baselines.vec_env import vec_env
@@ -90,6 +91,7 @@ def train_ppo(
     Parameters
     ----------
     model : BatchedModel
+        Used as an environment only.
     n_env_steps : int
         As many whole rollouts are collected as fit in.
     n_envs : int, default=16
@@ -99,6 +101,7 @@ def train_ppo(
     batch_size, epochs : int, default=128 and 10
         Of an update, on ``n_envs * rollout`` steps; a batch has at least 2.
     learning_rate : float, default=3e-4
+        Of Adam.
     hidden : tuple of int, default=(64, 64)
         Layers of policy and value, which share none.
     discount, trace : float, default=0.99 and 0.95
@@ -116,6 +119,7 @@ def train_ppo(
     Returns
     -------
     PPOPolicy
+        The trained policy, which takes the likeliest action.
 
     Raises
     ------
@@ -146,18 +150,11 @@ def train_ppo(
     torch.Size([3])
     """
     size = n_envs * rollout
-    least = {"n_envs": (n_envs, 1), "rollout": (rollout, 1), "epochs": (epochs, 1)}
+    check_at_least(1, "train_ppo", n_envs=n_envs, rollout=rollout, epochs=epochs)
     # advantages are standardized in each batch
-    least |= {"n_envs * rollout": (size, 2), "batch_size": (batch_size, 2)}
-    for name, (number, bound) in least.items():
-        if number < bound:
-            raise InvalidInputError(f"train_ppo: got {name}={number}, expected at least {bound}")
-    for name, share in (("discount", discount), ("trace", trace)):
-        if not 0 <= share <= 1:
-            raise InvalidInputError(f"train_ppo: got {name}={share}, expected a number from 0 to 1")
-    for name, rate in (("learning_rate", learning_rate), ("clip", clip)):
-        if not 0 < rate < math.inf:
-            raise InvalidInputError(f"train_ppo: got {name}={rate}, expected a positive number")
+    check_at_least(2, "train_ppo", **{"n_envs * rollout": size, "batch_size": batch_size})
+    check_share("train_ppo", discount=discount, trace=trace)
+    check_positive("train_ppo", learning_rate=learning_rate, clip=clip)
     if not 0 <= entropy < math.inf:
         raise InvalidInputError(f"train_ppo: got entropy={entropy}, expected at least 0")
     if n_env_steps < size:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
+from dfl._validation import check_positive
 from dfl.estimators._randomness import private_randomness
 from dfl.exceptions import InvalidInputError
 from dfl.montecarlo import Budget, WeightedSamples
@@ -115,11 +115,7 @@ def trained(
             f"got n_env_steps={n_env_steps}, n_environments={n_environments} and "
             f"rollout_length={rollout_length}, expected at least one rollout of {size} steps"
         )
-    for name, number in (
-        ("temperature", temperature), ("divergence", divergence), ("learning_rate", learning_rate)
-    ):  # fmt: skip
-        if not 0 < number < math.inf:
-            raise InvalidInputError(f"got {name}={number}, expected a positive number")
+    check_positive("", temperature=temperature, divergence=divergence, learning_rate=learning_rate)
     if not 0 < target_rate <= 1:
         raise InvalidInputError(f"got target_rate={target_rate}, expected a share above 0")
     law = law_of(model)

@@ -65,16 +65,20 @@ def train_vmpo(
         Used as an environment only.
     n_env_steps : int
         As many whole rollouts are collected as fit in.
-    n_environments, rollout_length, n_updates, batch_size, discount, trace, max_episode_steps
+    n_environments, rollout_length, n_updates, batch_size
         See ``SMCRollouts``; only the latest rollout is learned from.
     hidden : tuple of int, default=(256, 256)
         Layers of the network.
+    discount, trace
+        See ``SMCRollouts``.
     temperature : float, default=1.0
         The first one, in units of the rewards; it adapts.
     divergence : float, default=0.1
         What the weights of the better half are to differ from equal ones, in nats; below the
         logarithm of half the steps in a batch.
     target_rate, learning_rate : float, default=0.05 and 1e-3
+        See ``SMCPolicyOptimizer``.
+    max_episode_steps : int, default=1000
         See ``SMCPolicyOptimizer``.
     generator : torch.Generator
         All randomness comes from it.
@@ -84,6 +88,7 @@ def train_vmpo(
     Returns
     -------
     NetworkPolicy
+        The trained policy, which takes the likeliest action.
 
     Raises
     ------

@@ -104,5 +104,6 @@ class SequentialAssignment:
         Returns
         -------
         Tensor of shape (n,)
+            Best return from each state.
         """
         return self._table.optimal_returns(state)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dfl._validation import check_at_least
 from dfl.exceptions import InvalidInputError
 from dfl.montecarlo import Budget
 from dfl.rl.envs.gym_spaces import Spaces
@@ -55,6 +56,7 @@ class GymnasiumCollector:
     Parameters
     ----------
     envs : gymnasium.vector.VectorEnv
+        Environments side by side.
 
     Attributes
     ----------
@@ -123,6 +125,7 @@ class GymnasiumCollector:
         decide : callable
             From ``{"shown": (n, ...)}`` and a generator to n actions.
         n_steps : int
+            Steps in each environment.
         generator : torch.Generator
             Seeds the environments, in the first call, and is handed to ``decide``.
         budget : Budget, optional
@@ -131,6 +134,7 @@ class GymnasiumCollector:
         Returns
         -------
         Transitions
+            What was seen, done and earned.
 
         Raises
         ------
@@ -139,8 +143,7 @@ class GymnasiumCollector:
         BudgetError
             If the next step would exceed the limit.
         """
-        if n_steps < 1:
-            raise InvalidInputError(f"got n_steps={n_steps}, expected at least 1")
+        check_at_least(1, self, n_steps=n_steps)
         if not self._started:
             seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
             self._shown = self._tensor(self.envs.reset(seed=seed)[0])

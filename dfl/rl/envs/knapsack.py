@@ -117,6 +117,7 @@ class SequentialKnapsack:
         Returns
         -------
         Tensor of shape (n,)
+            Best return from each state.
         """
         return self._table.optimal_returns(state)
 

@@ -47,6 +47,7 @@ class BatchedModel(Protocol):
         Parameters
         ----------
         n : int
+            Number of states.
         generator : torch.Generator
             All randomness comes from it.
         """
@@ -64,8 +65,9 @@ class BatchedModel(Protocol):
         Parameters
         ----------
         state : State
-        actions : Tensor
-            int64 of shape (n,), or floating point of shape (n, action_dim).
+            The n states, whose episodes go on.
+        actions : Tensor of int64 of shape (n,), or floating point of shape (n, action_dim)
+            One in each state.
         generator : torch.Generator
             Deterministic models leave it alone.
 
@@ -74,6 +76,7 @@ class BatchedModel(Protocol):
         state : State
             The next states; at the end of an episode its last.
         rewards : Tensor of shape (n,)
+            What the actions earned.
         terminated : Tensor of bool of shape (n,)
             True where the episode ended and nothing is earned after.
         truncated : Tensor of bool of shape (n,)
@@ -88,7 +91,9 @@ def repeat_rows(state: State, times: int) -> State:
     Parameters
     ----------
     state : State
+        The n states.
     times : int
+        Copies of each.
 
     Returns
     -------
@@ -111,12 +116,14 @@ def gather_rows(state: State, index: Tensor) -> State:
     Parameters
     ----------
     state : State
+        The n states.
     index : Tensor of shape (m,)
         Row numbers, or a mask of booleans of shape (n,).
 
     Returns
     -------
     State
+        As many states as there are row numbers.
 
     Examples
     --------
@@ -134,12 +141,14 @@ def where_rows(mask: Tensor, state: State, other: State) -> State:
     Parameters
     ----------
     mask : Tensor of bool of shape (n,)
+        Where the first batch is taken.
     state, other : State
         Of n rows and the same names.
 
     Returns
     -------
     State
+        The n states.
 
     Examples
     --------
@@ -165,13 +174,18 @@ def begin_anew(
     Parameters
     ----------
     model : BatchedModel
+        Whose states they are.
     state : State
+        The n states.
     ended : Tensor of bool of shape (n,)
+        Whose episodes ended.
     generator : torch.Generator
+        Draws the first states.
 
     Returns
     -------
     State
+        The n states, whose episodes go on.
 
     Examples
     --------
@@ -196,13 +210,16 @@ def random_actions(model: BatchedModel, n: int, generator: torch.Generator) -> T
     Parameters
     ----------
     model : BatchedModel
+        Whose actions they are.
     n : int
+        Number of actions.
     generator : torch.Generator
+        Draws the actions.
 
     Returns
     -------
-    Tensor
-        int64 of shape (n,), or float32 of shape (n, action_dim).
+    Tensor of int64 of shape (n,), or of float32 of shape (n, action_dim)
+        The actions.
 
     Examples
     --------

@@ -30,6 +30,7 @@ class Sokoban:
     size : int, default=6
         Cells along a side, the walls around included; at least 5.
     boxes : int, default=1
+        Boxes in a room, and goals.
     backward_steps : int, default=40
         Turns of playing backwards, each a step, a pull, or nothing where a wall is in the way.
     max_steps : int or None, default=50
@@ -154,10 +155,12 @@ class Sokoban:
         Parameters
         ----------
         state : State
+            The n rooms.
 
         Returns
         -------
         Tensor of bool of shape (n,)
+            True where every box is on a goal.
         """
         return ~(state["boxes"] & ~state["goals"]).any(1)
 

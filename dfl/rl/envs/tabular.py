@@ -113,6 +113,7 @@ class TabularModel:
         Parameters
         ----------
         values : Tensor of shape (S,)
+            What each state is worth.
         discount : float
             Of the next state's value.
 
@@ -195,6 +196,7 @@ def two_step_model(dtype: torch.dtype = torch.float64) -> TabularModel:
     Parameters
     ----------
     dtype : torch.dtype, default=torch.float64
+        Of the tables.
 
     Returns
     -------
@@ -233,14 +235,18 @@ def random_model(
     n_states : int
         The terminal one included.
     n_actions : int
+        Number A of actions.
     generator : torch.Generator
+        Draws rewards and transitions.
     deterministic : bool, default=False
         Each action leads to one state; else transitions are uniform on the simplex.
     dtype : torch.dtype, default=torch.float64
+        Of the tables.
 
     Returns
     -------
     TabularModel
+        The model in tables.
 
     Raises
     ------

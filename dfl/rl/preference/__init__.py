@@ -20,6 +20,7 @@ from dfl.rl.preference.objectives import GuidanceRegression as GuidanceRegressio
 from dfl.rl.preference.objectives import LikelihoodPreference as LikelihoodPreference
 from dfl.rl.preference.objectives import StepBatch as StepBatch
 from dfl.rl.preference.objectives import make_objective as make_objective
+from dfl.rl.preference.pairs import pair_extremes as pair_extremes
 from dfl.rl.preference.pipelines import TunablePipeline as TunablePipeline
 from dfl.rl.preference.sampling import sample as sample
 from dfl.rl.preference.schedule import NoiseSchedule as NoiseSchedule
@@ -57,6 +58,7 @@ __all__ = [
     "load_pipeline",
     "make_direction",
     "make_objective",
+    "pair_extremes",
     "sample",
     "time_weights",
     "tune_by_ddpo",

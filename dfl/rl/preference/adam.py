@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import nn
 
+from dfl._validation import check_positive
 from dfl.estimators._randomness import private_randomness
 from dfl.exceptions import InvalidInputError
 from dfl.losses import AbstractLoss
@@ -54,8 +53,7 @@ def trained_part(
             f"got a denoiser of type {type(denoiser).__name__} without parameters that require a "
             "gradient, expected some to be trained"
         )
-    if not 0 < learning_rate < math.inf:
-        raise InvalidInputError(f"got learning_rate={learning_rate}, expected a positive number")
+    check_positive("", learning_rate=learning_rate)
     seed = int(torch.randint(2**62, (), generator=generator))
     with private_randomness(seed, precision_of(denoiser)[0]):
         train(

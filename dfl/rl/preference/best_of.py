@@ -32,14 +32,18 @@ def best_of_n(
 
     Parameters
     ----------
-    denoiser, transition, shape, generator
+    denoiser, transition
         See ``sample``.
     reward : callable
         See ``StepwisePreferenceTuner``.
+    shape
+        See ``sample``.
     n : int
         How many samples to return.
     n_candidates : int, default=4
         How many to choose each from.
+    generator
+        See ``sample``.
     conditions : object of length n, optional
         What the denoiser is told.
     budget : Budget, optional
@@ -48,6 +52,7 @@ def best_of_n(
     Returns
     -------
     Tensor of shape (n, ...)
+        The best samples.
 
     Raises
     ------

@@ -42,6 +42,7 @@ class StepwiseCandidates:
     direction : Direction
         How candidates are drawn and weighted.
     n_candidates : int, default=4
+        Number k of candidates at each step.
     n_chains : int, default=64
         Samplers side by side.
     batch_size : int, default=64
@@ -138,13 +139,11 @@ class StepwiseCandidates:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return what was spent, all that is left of a pass."""
-        counts = [self.budget.spent(kind) for kind in self.kinds]
-        return {"spent": torch.tensor(counts, dtype=torch.int64)}
+        return {"spent": self.budget.spent_on(self.kinds)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Charge what was spent before."""
-        for kind, spent in zip(self.kinds, state["spent"].tolist(), strict=True):
-            self.budget.charge(kind, spent)
+        self.budget.charge_all(self.kinds, state["spent"])
 
     @torch.no_grad()
     def _collect(self, learner: StepwiseLearner, generator: torch.Generator) -> dict[str, Tensor]:

@@ -37,9 +37,11 @@ class SampledPaths:
     Parameters
     ----------
     reward : callable
+        From samples, times and conditions to what each is worth; see ``StepwisePreferenceTuner``.
     shape : tuple of int
         Of one sample.
     n_chains : int, default=64
+        Number of samplers side by side.
     group_size : int, optional
         So many chains share a condition, and their rewards are standardized together; it divides
         ``n_chains``. Default: all.
@@ -156,24 +158,30 @@ def tune_by_ddpo(
     denoiser : nn.Module
         It is copied; the copy is trained by Adam.
     transition : DDIMTransition
+        Steps of the sampler.
     reward : callable
         See ``StepwisePreferenceTuner``. It costs one query a chain.
     shape : tuple of int
         Of one sample.
     generator : torch.Generator
         On the CPU; all randomness comes from it.
-    n_chains, group_size, conditions, batch_size
+    n_chains, group_size, conditions
         See ``SampledPaths``.
     clip : float, default=1e-4
         Range of the ratio of likelihoods, whose logarithm is a mean over coordinates.
-    max_iter, learning_rate : default=10 and 1e-4
-        Passes, and rate of Adam.
+    max_iter : int, default=10
+        Number of passes.
+    batch_size
+        See ``SampledPaths``.
+    learning_rate : float, default=1e-4
+        Of Adam.
     budget : Budget, optional
         Is charged ``"reward_queries"`` and ``"optimizer_steps"``.
 
     Returns
     -------
     nn.Module
+        The tuned copy.
 
     Raises
     ------

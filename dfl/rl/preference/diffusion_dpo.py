@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from dfl.exceptions import InvalidInputError
 from dfl.losses import PreferenceLoss
-from dfl.montecarlo import Budget, WeightedSamples, pair_extremes
+from dfl.montecarlo import Budget, WeightedSamples
 from dfl.rl.preference.adam import trained_part
 from dfl.rl.preference.checks import check_conditions, check_counts
 from dfl.rl.preference.learner import frozen_copy, predict, trained_copy
+from dfl.rl.preference.pairs import pair_extremes
 from dfl.rl.preference.rewards import Reward, counted_reward
 from dfl.rl.preference.sampling import placed, rows_of, sample, shuffled
 from dfl.rl.preference.transition import DDIMTransition
@@ -52,7 +53,9 @@ class DenoisingLearner(nn.Module):
     Parameters
     ----------
     denoiser : nn.Module
+        What is trained, in place.
     transition : DDIMTransition
+        Steps of the sampler, whose times are learned at.
     """
 
     def __init__(self, denoiser: nn.Module, transition: DDIMTransition) -> None:
@@ -87,8 +90,11 @@ class SamplePairs:
     Parameters
     ----------
     pairs : Tensor of shape (n, 2, ...)
+        Samples, the better first.
     conditions : object of length n or None
+        What each pair was sampled for.
     batch_size : int, default=64
+        Pairs in a batch.
     budget : Budget, optional
         Is charged ``"optimizer_steps"``.
 
@@ -181,6 +187,7 @@ def tune_by_diffusion_dpo(
     Returns
     -------
     nn.Module
+        The tuned copy.
 
     Raises
     ------

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from dfl.exceptions import InvalidInputError
-from dfl.montecarlo import pair_extremes, standardized
+from dfl.montecarlo import standardized
+from dfl.rl.preference.pairs import pair_extremes
 
 
 @final
@@ -51,8 +52,9 @@ def winner(values: Tensor, threshold: float = 0.0) -> Tensor:
     Parameters
     ----------
     values : Tensor of shape (n, k)
+        What each of k candidates is worth.
     threshold : float, default=0.0
-        As that of ``dfl.montecarlo.pair_extremes``.
+        As that of ``dfl.rl.preference.pair_extremes``.
 
     Returns
     -------
@@ -87,6 +89,7 @@ def make_direction(name: str, k: int, threshold: float = 0.0) -> Direction:
     Returns
     -------
     Direction
+        How candidates of that name are drawn and weighed.
 
     Raises
     ------

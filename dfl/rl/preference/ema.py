@@ -17,6 +17,7 @@ def follow(slow: nn.Module, module: nn.Module, decay: float) -> None:
     slow : nn.Module
         Of the same architecture.
     module : nn.Module
+        What is followed.
     decay : float
         Share of its weights that the copy keeps, from 0 to 1; 0 makes it the same.
 

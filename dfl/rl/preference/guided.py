@@ -24,6 +24,7 @@ class GuidedDenoiser(nn.Module):
     Parameters
     ----------
     denoiser : nn.Module
+        What is guided; it is not changed.
     transition : DDIMTransition
         Its times are the only ones known.
     reward : callable

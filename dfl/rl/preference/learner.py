@@ -26,7 +26,9 @@ class StepwiseLearner(nn.Module):
         From x (n, ...), times (n,) and conditions to what is predicted, of the shape of x. Copies
         share its parameters that require no gradient.
     transition : DDIMTransition
+        Steps of the sampler.
     objective : Objective
+        What the denoiser learns of the candidates.
     decay : float
         Share of itself that the slow copy keeps at each update.
     """

@@ -209,10 +209,16 @@ def make_objective(
     name : {"spo", "gradspo", "regress"}
         ``LikelihoodPreference``, ``GuidancePreference`` or ``GuidanceRegression``.
     transition : DDIMTransition
+        Steps of the sampler.
     weights : Tensor of shape (n_steps,)
         See ``time_weights``.
     beta, ratio_clip
         See ``PreferenceLoss``; regression has neither.
+
+    Returns
+    -------
+    Objective
+        What ``StepwiseLearner`` learns by.
 
     Raises
     ------

@@ -109,6 +109,7 @@ def sample(
         From x (n, ...), times (n,) and conditions to what is predicted. It is evaluated, and left
         in the mode that it was in.
     transition : DDIMTransition
+        Steps of the sampler.
     shape : tuple of int
         Of one sample.
     n : int
@@ -121,6 +122,7 @@ def sample(
     Returns
     -------
     Tensor of shape (n, ...)
+        Finished samples.
 
     Raises
     ------

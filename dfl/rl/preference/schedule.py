@@ -51,6 +51,7 @@ class NoiseSchedule:
         Parameters
         ----------
         n_times : int, default=1000
+            Number of times.
         first, last : float, default=1e-4 and 2e-2
             Variance of what is added at the first and at the last time.
         """

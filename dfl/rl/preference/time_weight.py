@@ -23,6 +23,7 @@ def time_weights(weight: TimeWeight, steps: DDIMTransition, scale: float = 0.5) 
         ``2 C / s``, that of likelihoods of steps; ``4 scale sqrt(1 - a)``, that of a gradient of
         fixed strength, with a the signal; 1; or a function from the steps to n_steps numbers.
     steps : DDIMTransition
+        Steps of the sampler.
     scale : float, default=0.5
         Strength of ``"grad"``.
 

@@ -9,7 +9,8 @@ from typing import Any, Self, final
 import torch
 from torch import Tensor
 
-from dfl.exceptions import InvalidInputError, UnsupportedError
+from dfl._validation import check_share
+from dfl.exceptions import UnsupportedError
 from dfl.rl.preference.schedule import read_schedule
 
 
@@ -69,7 +70,9 @@ class DDIMTransition:
         Parameters
         ----------
         scheduler : NoiseSchedule or diffusers.DDIMScheduler
+            What says how much noise there is at each time.
         n_steps : int, default=20
+            Number of steps.
         eta : float, default=1.0
             Share of the noise of the full diffusion that each step adds, from 0 to 1.
 
@@ -88,8 +91,7 @@ class DDIMTransition:
 
     @classmethod
     def _made(cls, times: Tensor, signal: Tensor, after: Tensor, kind: str, eta: float) -> Self:
-        if not 0 <= eta <= 1:
-            raise InvalidInputError(f"got eta={eta}, expected a number from 0 to 1")
+        check_share("DDIMTransition", eta=eta)
         variance = (1 - after) / (1 - signal) * (1 - signal / after)
         return cls(times, signal, after, eta * variance.clamp(min=0).sqrt(), kind)
 
@@ -145,12 +147,14 @@ class DDIMTransition:
         Parameters
         ----------
         x, noise : Tensor of shape (n, ...)
+            The samples, and the noise predicted in them.
         steps : int or Tensor of int64 of shape (n,)
             Numbers of steps, from 0.
 
         Returns
         -------
         Tensor of shape (n, ...)
+            Means of the next samples.
         """
         p, a = self.next_signal, self.signal
         return self.at((p / a).sqrt(), steps, x) * x - self.at(self.slopes, steps, x) * noise
@@ -167,12 +171,14 @@ class DDIMTransition:
         Parameters
         ----------
         offset : Tensor of shape (n, k, ...)
-            k candidates of the next x, less the mean of the step.
+            The k candidates of the next x, less the mean of the step.
         steps : int or Tensor of int64 of shape (n,)
+            Numbers of the steps.
 
         Returns
         -------
         Tensor of shape (n, k)
+            Mean log-density of each candidate.
 
         Raises
         ------

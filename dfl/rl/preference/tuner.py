@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any, Self, final
 
 import numpy as np
@@ -13,27 +12,21 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from dfl.estimators._fingerprint import digest
 from dfl.estimators._randomness import generator_of, private_randomness
 from dfl.estimators.base import BaseDecisionEstimator
-from dfl.estimators.files import load_as
+from dfl.estimators.files import load_of
 from dfl.exceptions import InvalidInputError
 from dfl.montecarlo import Budget
 from dfl.rl.preference.candidates import StepwiseCandidates
 from dfl.rl.preference.checks import check_conditions
 from dfl.rl.preference.directions import make_direction
-from dfl.rl.preference.learner import StepwiseLearner, trained_copy
-from dfl.rl.preference.objectives import make_objective
+from dfl.rl.preference.preparation import checked_denoiser, fingerprint, learner_of
 from dfl.rl.preference.rewards import Reward, counted_reward
 from dfl.rl.preference.sampling import placed, precision_of, sample
-from dfl.rl.preference.time_weight import TimeWeight, time_weights
+from dfl.rl.preference.time_weight import TimeWeight
 from dfl.rl.preference.transition import DDIMTransition
-from dfl.rl.preference.unets import Prompts
 from dfl.training import Checkpoint, train
 from dfl.training.train import Callback
-
-# what does not change what is learned
-_UNTOLD = ("denoiser", "scheduler", "reward", "checkpoint", "verbose", "random_state")
 
 
 @final
@@ -221,6 +214,7 @@ class StepwisePreferenceTuner(BaseDecisionEstimator):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
@@ -232,13 +226,13 @@ class StepwisePreferenceTuner(BaseDecisionEstimator):
         TrainingError
             If training diverges, or ``checkpoint`` belongs to another fit.
         """
-        denoiser = self._checked()
+        denoiser = checked_denoiser(self)
         check_conditions(conditions)
         conditions = placed(conditions, denoiser)
         transition = DDIMTransition.of(self.scheduler, self.n_steps, self.eta)
         seed = int(generator_of(self.random_state).integers(2**62))
         budget = Budget()
-        learner = self._learner(denoiser, transition)
+        learner = learner_of(self, denoiser, transition)
         source = StepwiseCandidates(
             self.reward,  # type: ignore[arg-type]  # it is checked there
             tuple(self.shape or ()),
@@ -253,7 +247,7 @@ class StepwisePreferenceTuner(BaseDecisionEstimator):
         )
         checkpoint = None
         if self.checkpoint is not None:
-            checkpoint = Checkpoint(self.checkpoint, self._fingerprint(learner, seed, conditions))
+            checkpoint = Checkpoint(self.checkpoint, fingerprint(self, learner, seed, conditions))
         trained = [p for p in learner.denoiser.parameters() if p.requires_grad]
         device, _ = precision_of(denoiser)
 
@@ -279,7 +273,7 @@ class StepwisePreferenceTuner(BaseDecisionEstimator):
         self.steps_ = transition.to_dict()
         self.history_ = result.history
         self.budget_ = {kind: budget.spent(kind) for kind in source.kinds}
-        self.budget_["seconds"] = result.history[-1]["seconds"] if result.history else 0.0
+        self.budget_["seconds"] = result.seconds
         self._conditioned = conditions is not None
         self._seed = seed
         return self
@@ -300,6 +294,7 @@ class StepwisePreferenceTuner(BaseDecisionEstimator):
         Returns
         -------
         Tensor of shape (n, ...)
+            Finished samples.
 
         Raises
         ------
@@ -340,6 +335,7 @@ class StepwisePreferenceTuner(BaseDecisionEstimator):
         Returns
         -------
         float
+            The mean reward, the larger the better.
 
         Raises
         ------
@@ -389,79 +385,11 @@ class StepwisePreferenceTuner(BaseDecisionEstimator):
             If the folder is of another kind or was changed, or the denoiser is missing or has
             another architecture.
         """
-
-        def leaf_of(name: str) -> Any:
-            if name != cls.__name__:
-                raise InvalidInputError(
-                    f"got an estimator of class {name!r}, expected {cls.__name__!r}"
-                )
-            return cls
-
-        estimator: Self = load_as(path, leaf_of, predictor)
+        estimator = load_of(cls, path, predictor)
         estimator.reward, estimator.scheduler = reward, scheduler
         return estimator
-
-    def _checked(self) -> nn.Module:
-        if not isinstance(self.denoiser, nn.Module):
-            raise InvalidInputError(
-                f"StepwisePreferenceTuner: got denoiser={self.denoiser!r}, expected an nn.Module "
-                "that takes x, times and conditions"
-            )
-        if not any(p.requires_grad for p in self.denoiser.parameters()):
-            raise InvalidInputError(
-                f"StepwisePreferenceTuner: got a denoiser of type {type(self.denoiser).__name__} "
-                "without parameters that require a gradient, expected some to be trained"
-            )
-        shape = self.shape if isinstance(self.shape, Sequence) else ()
-        if not shape or not all(isinstance(size, Integral) and int(size) >= 1 for size in shape):
-            raise InvalidInputError(
-                f"StepwisePreferenceTuner: got shape={self.shape}, expected that of one sample, "
-                "such as (3, 32, 32)"
-            )
-        for name in ("learning_rate", "guidance"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise InvalidInputError(
-                    f"StepwisePreferenceTuner: got {name}={getattr(self, name)}, expected a "
-                    "positive number"
-                )
-        if self.divergence_limit is not None and not self.divergence_limit > 0:
-            raise InvalidInputError(
-                f"StepwisePreferenceTuner: got divergence_limit={self.divergence_limit}, expected "
-                "a positive number of nats, or None"
-            )
-        if not 0 <= self.decay < 1:
-            raise InvalidInputError(
-                f"StepwisePreferenceTuner: got decay={self.decay}, expected 0 up to 1"
-            )
-        return self.denoiser
-
-    def _learner(self, denoiser: nn.Module, transition: DDIMTransition) -> StepwiseLearner:
-        weight = self.weight or ("spo" if self.loss == "spo" else "grad")
-        objective = make_objective(
-            self.loss,
-            transition,
-            time_weights(weight, transition, self.guidance),
-            beta=self.beta,
-            ratio_clip=self.ratio_clip,
-        )
-        return StepwiseLearner(trained_copy(denoiser), transition, objective, self.decay)
 
     def _generator(self, random_state: Any) -> torch.Generator:
         if random_state is None:  # not what was drawn in fit
             return torch.Generator().manual_seed(self._seed + 1)
         return torch.Generator().manual_seed(int(generator_of(random_state).integers(2**62)))
-
-    def _fingerprint(self, learner: StepwiseLearner, seed: int, conditions: Any) -> str:
-        told = {k: v for k, v in self.get_params(deep=False).items() if k not in _UNTOLD}
-        steps = learner.transition
-        arrays = [steps.times, steps.signal, steps.next_signal, *learner.state_dict().values()]
-        texts: Any = conditions.texts if isinstance(conditions, Prompts) else None
-        if isinstance(conditions, np.ndarray):
-            texts = conditions.tolist()
-        rows = conditions.embeddings if isinstance(conditions, Prompts) else conditions
-        if isinstance(rows, Tensor):
-            arrays.append(rows)
-        count = None if conditions is None else len(conditions)
-        text = repr((seed, told, count, texts, steps.prediction_type, str(learner.denoiser)))
-        # NumPy does not know every type of number: their bytes are as telling
-        return digest(text, (a.detach().reshape(-1).contiguous().view(torch.uint8) for a in arrays))

@@ -9,6 +9,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from dfl._validation import check_at_least
 from dfl.exceptions import InvalidInputError
 from dfl.rl.preference.rewards import one_number_each
 
@@ -62,6 +63,7 @@ class Prompts:
     Parameters
     ----------
     texts : sequence of str
+        Texts to sample for.
     embeddings : Tensor of shape (n, length, size)
         A row a text.
 
@@ -99,6 +101,7 @@ class TextDenoiser(nn.Module):
     Parameters
     ----------
     unet : diffusers.UNet2DConditionModel
+        What predicts noise, given texts.
     untold : Tensor of shape (1, length, size)
         The embedding of no text.
     guidance_scale : float, default=5.0
@@ -198,8 +201,7 @@ class ImageReward:
         decode: Callable[[Tensor], Tensor],
         batch_size: int = 16,
     ) -> None:
-        if batch_size < 1:
-            raise InvalidInputError(f"got batch_size={batch_size}, expected at least 1")
+        check_at_least(1, self, batch_size=batch_size)
         self.reward = reward
         self.decode = decode
         self.batch_size = batch_size

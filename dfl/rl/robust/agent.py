@@ -75,6 +75,8 @@ class RobustAgent(nn.Module):
         Weight of the entropy of what is done on true observations.
     penalty : float, default=0.0
         Weight of the divergence of the policy on what is shown from that on the truth.
+    units : tuple of float, optional
+        What observations are divided by, coordinate by coordinate. Default: standard deviations.
     generator : torch.Generator, optional
         Draws the first weights.
 
@@ -105,6 +107,7 @@ class RobustAgent(nn.Module):
         deviation: float = 1.0,
         entropy: float = 0.0,
         penalty: float = 0.0,
+        units: tuple[float, ...] | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -121,7 +124,7 @@ class RobustAgent(nn.Module):
         )
         if not categorical:
             self.log_deviation = nn.Parameter(torch.full((n_outputs,), math.log(deviation)))
-        self.scale = RunningScale((n_inputs,))
+        self.scale = RunningScale((n_inputs,), units)
         self.reward_scale = RunningScale(())
 
     def scaled(self, observations: Tensor) -> Tensor:

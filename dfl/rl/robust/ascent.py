@@ -93,6 +93,7 @@ def objective_by_name(name: str) -> RobustObjective:
     Returns
     -------
     RobustObjective
+        The objective.
 
     Raises
     ------
@@ -215,8 +216,11 @@ def robust_gradient(
     Parameters
     ----------
     problem : ExactProblem
+        Whose objective it is.
     parameters : Tensor of shape (n, ...)
+        Where the gradients are taken.
     objective : RobustObjective
+        What is climbed.
     strength : float, default=1.0
         In place of the objective's schedule. At 0 the adversary is not asked at all.
     before : Tensor, optional
@@ -225,7 +229,9 @@ def robust_gradient(
     Returns
     -------
     gradient : Tensor of the shape of ``parameters``
+        Uphill.
     view : Tensor or None
+        What is seen in each state; ``before`` where the adversary is not asked.
     """
     if strength == 0 or objective.adversary == "identity":
         slope, view = problem.gradient(parameters), before
@@ -254,11 +260,13 @@ def ascend(
     Parameters
     ----------
     problem : ExactProblem
+        What is climbed on.
     start : Tensor of shape (n, ...)
         Parameters; each start goes its own way.
     objective : RobustObjective
         A strength that observes is told the mean value of all starts after each step.
     steps : int
+        Number of steps.
     rate : float
         Length of a step in units of the gradient.
     callback : callable, optional

@@ -138,6 +138,7 @@ def make_attack(name: str) -> AbstractAttack:
     Returns
     -------
     AbstractAttack
+        The attack, ready for episodes.
 
     Raises
     ------

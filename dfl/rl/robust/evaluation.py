@@ -85,12 +85,11 @@ def evaluate(
     attacks : sequence of str or AbstractAttack
         Default: all of ``make_attack``.
     epsilon : float, optional
-        Radius of the ball, in standard deviations of observations in training. Default: that of the
-        policy.
+        Radius of the ball, in ``units``. Default: that of the policy.
     units : RunningScale, optional
-        In whose standard deviations the radius is, such as ``other.agent_.scale``. A policy that
-        keeps still sees little spread, and so meets a smaller ball than one that sways: give all
-        policies that are compared the same units. Default: the policy's own.
+        In whose units the radius is, such as ``other.agent_.scale``. If these are standard
+        deviations, a policy that keeps still meets a smaller ball than one that sways: give all
+        policies that are compared the same units, here or in training. Default: the policy's own.
     n_episodes : int, default=100
         For each attack, beginning in the same states.
     random_state : int, Generator, RandomState or None
@@ -99,6 +98,7 @@ def evaluate(
     Returns
     -------
     RobustnessReport
+        Returns of the episodes, by attack.
 
     Raises
     ------

@@ -25,6 +25,7 @@ def intrinsic_neighborhoods(action_values: Tensor, within: Tensor | None = None)
     Returns
     -------
     Tensor of bool of shape (..., S, S)
+        True where a state may be shown in place of another.
 
     Notes
     -----
@@ -65,8 +66,11 @@ def random_intrinsic_models(
     Parameters
     ----------
     n_models : int
+        How many processes to draw.
     n_states, n_actions : int, default=4, 2
+        Numbers S and A of each process.
     discount : float, default=0.9
+        Of the processes.
     transitions : {"deterministic", "dirichlet"}, default="deterministic"
         Each action leads to one state, all as likely; or its law is drawn from a Dirichlet
         distribution with all parameters 0.3.
@@ -74,6 +78,7 @@ def random_intrinsic_models(
         Draws are rejected where the two best actions of a state differ by less, or no two states
         have the same best action.
     generator : torch.Generator
+        Draws the processes.
 
     Returns
     -------

@@ -36,7 +36,7 @@ class RobustPolicyOptimizer(BaseDecisionEstimator):
     r"""Learn to act well though an adversary moves what is observed within a ball.
 
     Use it where sensors are noisy or may be tampered with. It is proximal policy optimization
-    (PPO) with an inner adversary, which attacks anew in each batch: with ``"identity"`` the
+    (PPO) with an inner adversary, in each batch or while steps are taken: with ``"identity"`` the
     standard objective, with ``"surrogate"`` the worst case (ARPO), with ``"kl"`` the bilevel
     objective of BARPO, and the losses of its ancestors SA-PPO and CAR-PPO. Their parameters are in
     ``configuration_by_name``. The code of BARPO is not public: it is reconstructed here.
@@ -47,8 +47,11 @@ class RobustPolicyOptimizer(BaseDecisionEstimator):
         What the inner adversary makes large: the divergence of the policy, the loss of what actions
         are worth, or the loss of PPO; see ``dfl.adversary``.
     epsilon : float, default=0.1
-        Radius of the ball in the largest-coordinate norm, in standard deviations of what is
-        observed in training.
+        Radius of the ball in the largest-coordinate norm, in ``units``.
+    units : tuple of float, optional
+        What an ``epsilon`` of 1 moves each coordinate by, and what observations are divided by.
+        Give the same to policies that are compared: balls are then equal. Default: standard
+        deviations of what is observed in training, by which observations are then centered, too.
     kappa : float, default=0.0
         Weight of the second term of the objective.
     strength : float or (float, float), default=1.0
@@ -63,7 +66,9 @@ class RobustPolicyOptimizer(BaseDecisionEstimator):
     softness : float, default=10.0
         Scale of the soft maximum over the steps of a batch, for ``"weighted"``.
     attacked_rollouts : bool, default=False
-        Attack while steps are taken, too, for the objective ``"attacked"``; what is published
+        Attack while steps are taken, and learn from them as they were seen, for the objective
+        ``"attacked"``: states, advantages and ratios are then those of the attacked policy. Else
+        steps are taken without the adversary, and each batch is attacked anew. What is published
         leaves open which is meant. The policy may come to rely on such an attack.
     attack_steps : int, default=5
         Gradients for each attack.
@@ -150,6 +155,7 @@ class RobustPolicyOptimizer(BaseDecisionEstimator):
         adversary: str = "kl",
         *,
         epsilon: float = 0.1,
+        units: tuple[float, ...] | None = None,
         kappa: float = 0.0,
         strength: float | tuple[float, float] = 1.0,
         radius: float | tuple[float, float] = 1.0,
@@ -176,6 +182,7 @@ class RobustPolicyOptimizer(BaseDecisionEstimator):
     ) -> None:
         self.adversary = adversary
         self.epsilon = epsilon
+        self.units = units
         self.kappa = kappa
         self.strength = strength
         self.radius = radius
@@ -214,6 +221,7 @@ class RobustPolicyOptimizer(BaseDecisionEstimator):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
@@ -262,7 +270,7 @@ class RobustPolicyOptimizer(BaseDecisionEstimator):
         Parameters
         ----------
         observation : State, Tensor or ndarray
-            n states of a simulator, or observations (n, ...).
+            The n states of a simulator, or observations (n, ...).
 
         Returns
         -------
@@ -310,6 +318,7 @@ class RobustPolicyOptimizer(BaseDecisionEstimator):
         env : BatchedModel or VectorEnv, optional
             Where to act. Default: that of ``fit``.
         n_episodes : int, default=256
+            Played side by side.
         attack : AbstractAttack, name of one, or "worst", optional
             Who moves what is seen, by up to ``epsilon``: see ``make_attack``. ``"worst"`` is the
             least mean over all of them, of which ``"learned"`` takes a training of its own.
@@ -321,6 +330,7 @@ class RobustPolicyOptimizer(BaseDecisionEstimator):
         Returns
         -------
         float
+            The mean return, the larger the better.
 
         Raises
         ------
@@ -475,8 +485,20 @@ class RobustPolicyOptimizer(BaseDecisionEstimator):
             deviation=self.deviation,
             entropy=self.entropy,
             penalty=self.kappa if self.objective == "regularized" else 0.0,
+            units=self._units(n_inputs),
             generator=generator,
         )
+
+    def _units(self, n_inputs: int) -> tuple[float, ...] | None:
+        if self.units is None:
+            return None
+        units = tuple(map(float, self.units))
+        if len(units) != n_inputs or not all(0 < unit < math.inf for unit in units):
+            raise InvalidInputError(
+                f"RobustPolicyOptimizer: got units={self.units}, expected {n_inputs} positive "
+                "numbers, one for each coordinate of an observation"
+            )
+        return units
 
     def _module(self, weights: dict[str, Tensor]) -> nn.Module | None:
         return self._agent(

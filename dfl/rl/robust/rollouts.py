@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dfl.adversary import AbstractAdversary, AbstractStrength, ConstantStrength
 from dfl.exceptions import InvalidInputError
-from dfl.montecarlo import Budget, WeightedSamples, soft_infinity
+from dfl.montecarlo import Budget, WeightedSamples, softmax
 from dfl.rl.advantages import generalized_advantages
 from dfl.rl.envs.gym_collect import Transitions
 from dfl.rl.envs.model import State
@@ -24,16 +24,20 @@ OBJECTIVES = ("attacked", "regularized", "weighted")
 @final
 @dataclass
 class _Rollout:
-    """Steps that were taken: the input and the target of the loss, but for the adversary's part."""
+    """Steps that were taken, with what was shown in them if the adversary took part."""
 
     observations: Tensor
+    shown: Tensor | None
     actions: Tensor
     returns: Tensor
     advantages: Tensor
     old: Tensor
 
     def rows(self, index: Tensor) -> _Rollout:
-        return _Rollout(*(part[index] for part in vars(self).values()))
+        kept: dict[str, Any] = {
+            k: None if part is None else part[index] for k, part in vars(self).items()
+        }
+        return _Rollout(**kept)
 
 
 @final
@@ -41,11 +45,13 @@ class AttackedRollouts:
     """Act in environments while an adversary moves what is seen, and yield batches of the steps.
 
     A pass collects a rollout of a number of steps in each environment, then yields all of them in
-    batches, ``n_epochs`` times over. For each batch the adversary attacks the present policy anew.
+    batches, ``n_epochs`` times over. The adversary attacks while steps are taken, and these are
+    learned from as they were seen; or else it attacks the present policy anew for each batch.
 
     Parameters
     ----------
     env : BatchedModel or gymnasium.vector.VectorEnv
+        Where to act.
     adversary : AbstractAdversary
         Its radius is in units of scaled observations: standard deviations.
     objective : {"attacked", "regularized", "weighted"}, default="attacked"
@@ -60,12 +66,13 @@ class AttackedRollouts:
     radius : AbstractStrength, optional
         Share of the adversary's radius. Default: 1 throughout.
     attacked : bool, default=True
-        Attack while steps are taken, too; else they are taken without an adversary.
+        Attack while steps are taken; else they are taken without an adversary.
     n_passes : int, default=100
         Passes in all: what progress is measured by.
     n_environments, rollout_length : int, default=16 and 128
         Of a simulator; a vector environment has its own number.
     n_epochs, batch_size : int, default=10 and 256
+        Times that the steps of a pass are learned from, and steps in a batch.
     discount, trace : float, default=0.99 and 0.95
         See ``generalized_advantages``.
     clip : float, default=0.2
@@ -269,7 +276,7 @@ class AttackedRollouts:
             # what is seen next is scaled by what was seen
             agent.scale.update(steps.observations[valid].flatten(1))
         gained = (gained - gained.mean()) / (gained.std(correction=0) + 1e-8)
-        return _Rollout(kept[0], kept[2], returns, gained, old)
+        return _Rollout(kept[0], shown, kept[2], returns, gained, old)
 
     def _scaled_rewards(self, agent: RobustAgent, steps: Transitions) -> Tensor:
         """Return rewards (T, n) in units of the spread of discounted returns; count episodes."""
@@ -313,20 +320,24 @@ class AttackedRollouts:
         if strength == 0:
             return seen, WeightedSamples(rows.actions[:, None], gained, old[:, :1])
         harm = agent.surrogate(rows.actions, rows.advantages, old[:, 0], self.clip)
-        shown = self.adversary.perturb(
-            rows.observations,
-            agent.victim(rows.observations, harm),
-            generator,
-            strength=radius,
-            budget=self.budget,
-        )
+        # actions that were taken on what was shown are judged on it: on a new attack, which may
+        # show the other side of the ball, their ratios would be those of two observations
+        shown = rows.shown
+        if shown is None:
+            shown = self.adversary.perturb(
+                rows.observations,
+                agent.victim(rows.observations, harm),
+                generator,
+                strength=radius,
+                budget=self.budget,
+            )
         seen = Seen(rows.observations, shown, strength, rows.actions, rows.returns)
         weights = torch.cat([gained, self.kappa * gained], 1)
         if self.objective == "regularized":
             weights = torch.cat([0 * gained, gained], 1)
         elif self.objective == "weighted":
             with torch.no_grad():
-                worst = soft_infinity(harm(shown)[None], scale=self.softness)[0]
+                worst = softmax(harm(shown)[None], temperature=self.softness)[0]
             share = self.kappa * len(rows.returns) * worst[:, None]
             weights = torch.cat([share * gained, gained], 1)
         actions = torch.stack([rows.actions, rows.actions], 1)

@@ -21,6 +21,8 @@ class RunningScale(nn.Module):
     ----------
     shape : tuple of int
         Of one row.
+    units : tuple of float, optional
+        In place of deviations, about zero: fixed, whatever is shown.
 
     Examples
     --------
@@ -33,18 +35,21 @@ class RunningScale(nn.Module):
             [2.]])
     """
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], units: tuple[float, ...] | None = None) -> None:
         super().__init__()
+        self.fixed = units is not None
         self.mean: Tensor
         self.variance: Tensor
         self.count: Tensor
         self.register_buffer("mean", torch.zeros(shape))
-        self.register_buffer("variance", torch.ones(shape))
+        self.register_buffer("variance", torch.tensor(units or 1.0).expand(shape) ** 2)
         self.register_buffer("count", torch.zeros(()))
 
     @torch.no_grad()
     def update(self, rows: Tensor) -> None:
-        """Take in rows (n, ...)."""
+        """Take in rows (n, ...), unless the units are fixed."""
+        if self.fixed:
+            return
         rows, n = rows.to(self.mean), len(rows)
         total = self.count + n
         gap = rows.mean(0) - self.mean

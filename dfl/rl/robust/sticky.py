@@ -23,6 +23,7 @@ def sticky_model() -> ObservedModel:
     Returns
     -------
     ObservedModel
+        The process in tables.
 
     Examples
     --------

@@ -104,7 +104,9 @@ class ObservedModel:
         model : TabularModel
             Without a limit of steps.
         neighborhoods : Tensor of bool of shape (S, S)
+            True where a state may be shown in place of another.
         discount : float
+            What a reward counts a step later.
         """
         alive = (~model.terminal).to(model.transitions)
         return cls(
@@ -137,6 +139,7 @@ class ObservedModel:
         Parameters
         ----------
         policy : Tensor of shape (..., S, A)
+            Chances of actions in each state, as it is seen.
         view : Tensor of int of shape (..., S), optional
             Default: every state is shown as it is.
         strength : float, default=1.0
@@ -195,6 +198,7 @@ class ObservedModel:
         Parameters
         ----------
         policy : Tensor of shape (..., S, A)
+            Chances of actions in each state, as it is seen.
         strength : float, default=1.0
             Share of the view in the policy; the worst one is that of the mixture.
         start : Tensor of int of shape (..., S), optional
@@ -258,8 +262,11 @@ class ObservedModel:
         Parameters
         ----------
         policy : Tensor of shape (..., S, A)
+            Chances of actions in each state, as it is seen.
         view : Tensor of int of shape (..., S), optional
+            What is seen in each state; default: the states themselves.
         strength : float, default=1.0
+            Share of the adversary in the value.
 
         Returns
         -------

@@ -91,6 +91,7 @@ def tree_values(parents: Tensor, leaf_values: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (n,)
+        Value of each node.
 
     Raises
     ------
@@ -140,6 +141,7 @@ def tree_advantages(parents: Tensor, values: Tensor, norm: Norm = "none") -> Ten
     Returns
     -------
     Tensor of shape (n,)
+        Advantage of each node.
 
     Raises
     ------

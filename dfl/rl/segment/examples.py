@@ -73,11 +73,14 @@ def pack(
         Average over the tokens of all examples; over those of each; or divide by
         ``max_completion_length``, so that no token counts more for being in a short response.
     max_completion_length : int
+        What ``"dr_grpo"`` divides by.
     device : torch.device, optional
+        Where the batch is made.
 
     Returns
     -------
     batch : TokenBatch
+        The texts, padded.
     samples : WeightedSamples
         One candidate for each input: actions, weights, old log-probabilities and mask have shape
         (n, 1, l). All that normalizes is in the weights.
@@ -144,6 +147,11 @@ def policy_loss(epsilon: float | None = 0.2, beta: float = 0.0) -> WeightedLikel
     beta : float, default=0.0
         What the divergence from the reference costs; above zero, batches must hold
         ``log_prob_ref``.
+
+    Returns
+    -------
+    WeightedLikelihoodLoss
+        Of what ``TokenPolicy`` returns for a ``TokenBatch``.
 
     Notes
     -----

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,10 +11,10 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from dfl.estimators._fingerprint import digest
+from dfl._validation import check_at_least
 from dfl.estimators._randomness import generator_of, private_randomness
 from dfl.estimators.base import BaseDecisionEstimator
-from dfl.estimators.files import load_as
+from dfl.estimators.files import load_of
 from dfl.exceptions import InvalidInputError
 from dfl.rl.segment.advantages import DepthWeighting, Norm
 from dfl.rl.segment.examples import LossType, policy_loss
@@ -27,16 +26,12 @@ from dfl.rl.segment.language_model import (
     prepare,
 )
 from dfl.rl.segment.log import RolloutLog
-from dfl.rl.segment.policy import TokenPolicy
+from dfl.rl.segment.parts import fingerprint, judge_of, policy_of, source_of
 from dfl.rl.segment.processes import Processes
-from dfl.rl.segment.replay import EdgeReplay
-from dfl.rl.segment.rewards import Reward, RewardJudge
-from dfl.rl.segment.rollouts import Scorer, SegmentRollouts
-from dfl.rl.segment.settings import advantages_of, check_settings
+from dfl.rl.segment.rewards import Reward
+from dfl.rl.segment.settings import check_settings
 from dfl.rl.segment.texts import (
-    Texts,
     check_context,
-    ends_of,
     read_prompts,
     tokenizer_files,
     tokenizer_from,
@@ -45,17 +40,6 @@ from dfl.training import Checkpoint, train
 from dfl.training.train import Callback
 
 Estimator = Literal["chain", "tree", "grpo", "rloo"]
-# what does not change what is learned
-_UNTOLD = (
-    "model",
-    "tokenizer",
-    "reward",
-    "checkpoint",
-    "rollout_log",
-    "verbose",
-    "random_state",
-    "accelerator",
-)
 
 
 @final
@@ -89,6 +73,7 @@ class SegmentPolicyOptimizer(BaseDecisionEstimator):
     max_iter : int, default=100
         Iterations: in each, completions of some prompts are drawn and learned from.
     prompts_per_iteration : int, default=8
+        Prompts that are completed in an iteration.
     num_generations : int, default=8
         Completions of each prompt; of a tree, ``tree_structure`` says how many.
     max_completion_length : int, default=256
@@ -124,9 +109,12 @@ class SegmentPolicyOptimizer(BaseDecisionEstimator):
         Edges of a prompt in an iteration.
 
     learning_rate : float, default=1e-6
+        Of AdamW.
     weight_decay : float, default=0.0
+        Of AdamW.
     lr_scheduler_type : {"constant", "cosine"}, default="constant"
     max_grad_norm : float or None, default=1.0
+        Longer gradients are cut to this length.
     per_device_train_batch_size : int, default=8
         Examples that pass through the model at a time.
     gradient_accumulation_steps : int, default=8
@@ -318,6 +306,7 @@ class SegmentPolicyOptimizer(BaseDecisionEstimator):
         Parameters
         ----------
         prompts : sequence of str, of lists of messages, or of lists of int
+            What to complete and learn from.
         columns : mapping of str to sequence, optional
             What the reward needs to know of each prompt, such as its answer.
         callbacks : sequence of callables, default=()
@@ -327,6 +316,7 @@ class SegmentPolicyOptimizer(BaseDecisionEstimator):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
@@ -352,30 +342,15 @@ class SegmentPolicyOptimizer(BaseDecisionEstimator):
             )
             ids, texts, listed, known = read_prompts(prompts, columns, tokenizer)
             check_context(model, ids, self.max_completion_length)
-            policy = self._policy(model, tokenizer)
-            policy.bf16 = self.bf16 or processes.bf16
+            policy = policy_of(self, model, tokenizer, self.bf16 or processes.bf16)
             log = None
             if self.rollout_log is not None:
                 log = RolloutLog(self.rollout_log, texts.decode, listed)
-            source = SegmentRollouts(
-                ids,
-                self._judge(texts, listed, known),
-                advantages_of(self),
-                prompts_per_iteration=self.prompts_per_iteration,
-                max_completion_length=self.max_completion_length,
-                batch_size=self.per_device_train_batch_size * self.gradient_accumulation_steps,
-                num_iterations=self.num_iterations,
-                threshold=self.prob_mask_threshold,
-                whiten=self.whiten,
-                loss_type=self.loss_type,
-                replay=self._replay(),
-                reference=self._reference(policy),
-                processes=processes,
-                log=log,
-            )
+            judge = judge_of(self, texts, listed, known)
+            source = source_of(self, ids, judge, policy, processes, log)
             checkpoint = None
             if self.checkpoint is not None:
-                told = self._fingerprint(model, listed, known, seed)
+                told = fingerprint(self, model, listed, known, seed)
                 checkpoint = Checkpoint(self.checkpoint, told)
             result = train(
                 policy,
@@ -408,7 +383,7 @@ class SegmentPolicyOptimizer(BaseDecisionEstimator):
         self.description_ = description(model)
         self.history_ = result.history
         self.budget_ = {kind: float(source.budget.spent(kind)) for kind in source.kinds}
-        self.budget_["seconds"] = result.history[-1]["seconds"] if result.history else 0.0
+        self.budget_["seconds"] = result.seconds
         self._tokenizer_files = tokenizer_files(tokenizer)
         self._seed = seed
         return self
@@ -426,6 +401,7 @@ class SegmentPolicyOptimizer(BaseDecisionEstimator):
         Parameters
         ----------
         prompts : sequence of str, of lists of messages, or of lists of int
+            What to complete.
         temperature : float, default=0.0
             0 takes the likeliest tokens.
         top_p : float, default=1.0
@@ -468,6 +444,7 @@ class SegmentPolicyOptimizer(BaseDecisionEstimator):
         Returns
         -------
         float
+            The mean reward, the larger the better.
         """
         return float(
             self.evaluate(
@@ -500,12 +477,12 @@ class SegmentPolicyOptimizer(BaseDecisionEstimator):
         Returns
         -------
         Tensor of shape (n, n_samples)
+            A reward for each completion.
         """
         check_is_fitted(self)
         ids, texts, listed, known = read_prompts(prompts, columns, self.tokenizer_)
-        judge = self._judge(texts, listed, known)
-        if n_samples < 1:
-            raise InvalidInputError(f"got n_samples={n_samples}, expected at least 1")
+        judge = judge_of(self, texts, listed, known)
+        check_at_least(1, self, n_samples=n_samples)
         drawn = self._complete(ids, n_samples, temperature, top_p, random_state)
         return judge([i for i in range(len(ids)) for _ in range(n_samples)], drawn).reshape(
             len(ids), n_samples
@@ -561,15 +538,7 @@ class SegmentPolicyOptimizer(BaseDecisionEstimator):
             If the folder is of another kind or was changed, or the model is missing or has another
             architecture.
         """
-
-        def leaf_of(name: str) -> Any:
-            if name != cls.__name__:
-                raise InvalidInputError(
-                    f"got an estimator of class {name!r}, expected {cls.__name__!r}"
-                )
-            return cls
-
-        estimator: Self = load_as(path, leaf_of, predictor)
+        estimator = load_of(cls, path, predictor)
         estimator.tokenizer_ = tokenizer_from(estimator._tokenizer_files)
         if estimator.tokenizer is not None:
             estimator.tokenizer = estimator.tokenizer_
@@ -581,52 +550,6 @@ class SegmentPolicyOptimizer(BaseDecisionEstimator):
             return None
         adapted = any(name.startswith("base_model.") for name in weights)
         return from_description(self.description_, adapted)
-
-    def _policy(self, model: nn.Module, tokenizer: Any) -> TokenPolicy:
-        return TokenPolicy(
-            model,
-            ends_of(model, tokenizer),
-            temperature=self.temperature,
-            top_p=self.top_p,
-            max_rows=self.max_rows,
-            bf16=self.bf16,
-        )
-
-    def _judge(
-        self, texts: Texts, listed: Sequence[Any], known: Mapping[str, Sequence[Any]]
-    ) -> RewardJudge:
-        rewards = [self.reward] if callable(self.reward) else list(self.reward or [])
-        if not rewards or not all(callable(reward) for reward in rewards):
-            raise InvalidInputError(
-                f"SegmentPolicyOptimizer: got reward={self.reward!r}, expected a function from "
-                "completions to numbers, or a list of such"
-            )
-        weights = [1.0] * len(rewards) if self.reward_weights is None else self.reward_weights
-        if len(weights) != len(rewards):
-            raise InvalidInputError(
-                f"SegmentPolicyOptimizer: got {len(weights)} reward_weights for {len(rewards)} "
-                "reward functions"
-            )
-        return RewardJudge(rewards, weights, listed, known, texts.decode)
-
-    def _replay(self) -> EdgeReplay | None:
-        if self.replay_max_age is None:
-            return None
-        return EdgeReplay(self.replay_max_age, self.replay_per_prompt)
-
-    def _reference(self, policy: TokenPolicy) -> Scorer | None:
-        """Return what scores by the model as it is now, at the same precision."""
-        if self.beta == 0:
-            return None
-        if self.peft_config is not None:  # without its adapters it is the first model
-            own: Any = policy.model
-
-            def scored(contexts: Sequence[Tensor], responses: Sequence[Tensor]) -> list[Tensor]:
-                with own.disable_adapter():
-                    return policy.score(contexts, responses)
-
-            return scored
-        return copy.deepcopy(policy).requires_grad_(False).eval().score
 
     def _complete(
         self, ids: Sequence[Tensor], n: int, temperature: float, top_p: float, random_state: Any
@@ -643,7 +566,7 @@ class SegmentPolicyOptimizer(BaseDecisionEstimator):
         if random_state is not None:
             seed = int(generator_of(random_state).integers(2**62))
         return (
-            self._policy(self.model_, self.tokenizer_)
+            policy_of(self, self.model_, self.tokenizer_, self.bf16)
             .generate(
                 ids,
                 [room] * len(ids),
@@ -654,15 +577,3 @@ class SegmentPolicyOptimizer(BaseDecisionEstimator):
             )
             .rows()
         )
-
-    def _fingerprint(
-        self,
-        model: nn.Module,
-        listed: Sequence[Any],
-        known: Mapping[str, Sequence[Any]],
-        seed: int,
-    ) -> str:
-        told = {k: v for k, v in self.get_params(deep=False).items() if k not in _UNTOLD}
-        told["peft_config"] = None  # the module says what it is
-        text = repr((seed, told, str(model), list(listed), dict(known)))
-        return digest(text, [p.float() for p in model.state_dict().values()])

@@ -185,6 +185,7 @@ class TokenPolicy(nn.Module):
         limits : sequence of int
             Most tokens to draw after each, at least 1.
         n : int, default=1
+            Completions of each text.
         generator : torch.Generator, optional
             Needed unless the temperature is 0.
         temperature, top_p : float, optional

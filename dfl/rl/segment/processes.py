@@ -21,6 +21,7 @@ class Processes:
     Parameters
     ----------
     accelerator : accelerate.Accelerator, optional
+        What the processes share their work by.
 
     Raises
     ------

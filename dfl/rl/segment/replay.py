@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from dfl.exceptions import InvalidInputError
+from dfl._validation import check_at_least
 from dfl.rl.segment.examples import Example
 
 _PARTS = ("context", "response", "advantages", "log_prob", "log_prob_ref")
@@ -51,9 +51,7 @@ class EdgeReplay:
     """
 
     def __init__(self, max_age: int = 8, per_prompt: int = 32) -> None:
-        for name, number in (("max_age", max_age), ("per_prompt", per_prompt)):
-            if number < 1:
-                raise InvalidInputError(f"EdgeReplay: got {name}={number}, expected at least 1")
+        check_at_least(1, self, max_age=max_age, per_prompt=per_prompt)
         self.max_age = max_age
         self.per_prompt = per_prompt
         self._held: list[tuple[int, Example]] = []

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor, nn
 
+from dfl._validation import check_at_least
 from dfl.exceptions import InvalidInputError
 from dfl.montecarlo import Budget, WeightedSamples
 from dfl.rl.segment.drawing import AdvantageEstimator, Collected, Drawing
@@ -32,12 +33,15 @@ class SegmentRollouts:
     Parameters
     ----------
     prompts : sequence of Tensors of int64
+        Token ids of each prompt.
     judge : callable
         From numbers of prompts and completions, a list of Tensors, to rewards, a Tensor (k,).
     advantages : AdvantageEstimator
         ``ChainAdvantages``, ``TreeAdvantages`` or ``GroupAdvantages``.
     prompts_per_iteration : int, default=8
+        Prompts that are completed in a pass.
     max_completion_length : int, default=256
+        In tokens. Completions are cut off there.
     batch_size : int, default=64
         Examples in a batch; a completion is one, or an edge of a tree.
     num_iterations : int, default=1
@@ -111,11 +115,7 @@ class SegmentRollouts:
             "num_iterations": num_iterations,
             "the number of prompts": len(prompts),
         }
-        for name, number in numbers.items():
-            if number < 1:
-                raise InvalidInputError(
-                    f"SegmentRollouts: got {name}={number}, expected at least 1"
-                )
+        check_at_least(1, self, **numbers)
         size = 1 if processes is None else processes.size
         if min(prompts_per_iteration, len(prompts)) < size:
             raise InvalidInputError(
@@ -170,12 +170,11 @@ class SegmentRollouts:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return all that the next pass depends on, so that a killed run goes on as it was."""
-        counts = [self.budget.spent(kind) for kind in self.kinds]
         held = {} if self.replay is None else self.replay.state_dict()
         return {
             "iteration": torch.tensor(self._iteration),
             "waiting": self._waiting,
-            "spent": torch.tensor(counts, dtype=torch.int64),
+            "spent": self.budget.spent_on(self.kinds),
             **{f"replay.{k}": v for k, v in held.items()},
         }
 
@@ -183,8 +182,7 @@ class SegmentRollouts:
         """Put back what ``state_dict`` returned; what was spent is charged."""
         self._iteration = int(state["iteration"])
         self._waiting = state["waiting"]
-        for kind, spent in zip(self.kinds, state["spent"].tolist(), strict=True):
-            self.budget.charge(kind, spent)
+        self.budget.charge_all(self.kinds, state["spent"])
         if self.replay is not None:
             held = {
                 k.removeprefix("replay."): v for k, v in state.items() if k.startswith("replay.")

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
+from dfl._validation import check_at_least, check_positive
 from dfl.exceptions import InvalidInputError
-from dfl.rl.segment.chain import ChainAdvantages
-from dfl.rl.segment.drawing import AdvantageEstimator
-from dfl.rl.segment.group import GroupAdvantages
-from dfl.rl.segment.tree import TreeAdvantages
 
 
 def check_settings(told: Any) -> None:
@@ -60,43 +56,11 @@ def check_settings(told: Any) -> None:
             f"SegmentPolicyOptimizer: got num_generations={told.num_generations}, expected at "
             f"least 2 with estimator={told.estimator!r}, which compares completions of a prompt"
         )
-    for name in ("temperature", "learning_rate"):
-        value = getattr(told, name)
-        if not 0 < value < math.inf:
-            raise InvalidInputError(
-                f"SegmentPolicyOptimizer: got {name}={value}, expected a positive number"
-            )
+    check_positive(told, temperature=told.temperature, learning_rate=told.learning_rate)
     for name in ("top_p", "prob_mask_threshold"):
         value = getattr(told, name)
         if value is not None and not 0 < value <= 1:
             raise InvalidInputError(
                 f"SegmentPolicyOptimizer: got {name}={value}, expected a probability above 0"
             )
-    for name in ("beta", "weight_decay"):
-        if not getattr(told, name) >= 0:
-            raise InvalidInputError(
-                f"SegmentPolicyOptimizer: got {name}={getattr(told, name)}, expected at least 0"
-            )
-
-
-def advantages_of(told: Any) -> AdvantageEstimator:
-    """Return the estimator of advantages that is asked for."""
-    if told.estimator == "chain":
-        return ChainAdvantages(
-            told.num_generations,
-            told.partition,
-            told.cutpoint_interval,
-            0.9 if told.prob_mask_threshold is None else told.prob_mask_threshold,
-            told.segment_tokens,
-            told.num_mc_rollouts,
-        )
-    if told.estimator == "tree":
-        return TreeAdvantages(
-            tuple(told.tree_structure),
-            told.segment_tokens,
-            told.advantage_norm,
-            told.depth_weighting,
-        )
-    return GroupAdvantages(
-        told.num_generations, "loo" if told.estimator == "rloo" else told.scale_rewards
-    )
+    check_at_least(0, told, beta=told.beta, weight_decay=told.weight_decay)

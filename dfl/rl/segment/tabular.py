@@ -56,11 +56,7 @@ class TabularLanguageModel(nn.Module):
     scale : float, default=1.0
         Standard deviation of the logits at first.
     random_state : int, Generator, RandomState or None
-
-    Raises
-    ------
-    InvalidInputError
-        If there is nothing to choose, or the table would have over ten million entries.
+        Seeds the table.
 
     Attributes
     ----------
@@ -70,6 +66,11 @@ class TabularLanguageModel(nn.Module):
     prompt : Tensor of int64 of shape (1,)
     completions : Tensor of int64 of shape (v ** l, l)
         All of them, in lexicographic order: rewards are given in it.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is nothing to choose, or the table would have over ten million entries.
 
     Examples
     --------
@@ -156,10 +157,12 @@ class TabularLanguageModel(nn.Module):
         Parameters
         ----------
         rewards : Tensor of shape (v ** l,)
+            Of each completion, in the order of ``completions``.
 
         Returns
         -------
         Tensor of shape (v ** l, l + 1)
+            Expected rewards; the last column is ``rewards``.
         """
         found = [rewards.to(self.logits)]
         steps = self.log_probs().exp()
@@ -201,12 +204,14 @@ class TabularLanguageModel(nn.Module):
         Parameters
         ----------
         rewards : Tensor of shape (v ** l,)
+            Of each completion, in the order of ``completions``.
         boundaries : sequence of Tensors of int64
             Places between the segments of each completion, as of ``partition_cutpoints``.
 
         Returns
         -------
         Tensor of shape (v ** l, l)
+            Advantage of the segment that each token is in.
         """
         values = torch.nn.functional.pad(self.values(rewards), (0, 1))
         starts, ends = self.segment_ends(boundaries)
@@ -223,8 +228,10 @@ class TabularLanguageModel(nn.Module):
 
         Returns
         -------
-        starts, ends : Tensor of int64 of shape (v ** l, l)
-            Numbers of tokens that come before; ``l + 1`` for the start where there is no segment.
+        starts : Tensor of int64 of shape (v ** l, l)
+            Numbers of tokens that come before; ``l + 1`` where there is no segment.
+        ends : Tensor of int64 of shape (v ** l, l)
+            Numbers of tokens up to the end.
         """
         begins = torch.zeros(len(boundaries), self.length, dtype=torch.bool)
         owners = torch.arange(len(boundaries)).repeat_interleave(

@@ -62,6 +62,7 @@ def tree_rollout(
     Parameters
     ----------
     drawing : Drawing
+        What draws completions and judges them.
     rows : sequence of int
         Numbers of the prompts.
     structure : sequence of int
@@ -72,6 +73,7 @@ def tree_rollout(
     Returns
     -------
     Forest
+        All trees, node by node.
 
     Raises
     ------

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import math
-from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
-from dfl.estimators._randomness import generator_of
-from dfl.exceptions import InvalidInputError, UnsupportedError
-from dfl.rl.segment.advantages import chain_advantages
-from dfl.rl.segment.generation import pad_right
-from dfl.rl.segment.partition import partition_cutpoints, partition_fixed
-from dfl.rl.segment.policy import TokenPolicy
-from dfl.rl.segment.rewards import RewardJudge
-from dfl.rl.segment.texts import Texts, is_chat
-from dfl.rl.segment.values import mc_values
+from dfl.exceptions import InvalidInputError
+from dfl.rl.segment.credit import SegmentCredit, check_configuration, total_rewards
 from dfl_solvers.exceptions import import_optional
 
 __all__ = ["segment_grpo_trainer"]
@@ -111,12 +100,9 @@ def segment_grpo_trainer(
             "probability above 0"
         )
 
-    def places_of(log_prob: Tensor, mask: Tensor) -> list[Tensor]:
-        if partition == "fixed":
-            return partition_fixed(mask, segment_tokens or mask.shape[1])
-        threshold = 0.9 if prob_mask_threshold is None else prob_mask_threshold
-        return partition_cutpoints(log_prob, mask, threshold, cutpoint_interval)
-
+    credit = SegmentCredit(
+        partition, cutpoint_interval, segment_tokens, num_mc_rollouts, prob_mask_threshold
+    )
     base: Any = import_optional("trl", "llm").GRPOTrainer
 
     class SegmentGRPOTrainer(base):
@@ -124,16 +110,11 @@ def segment_grpo_trainer(
 
         _segment_rewards: Tensor
 
-        def _segment_generator(self) -> torch.Generator:
-            # of the step, so that a run that is resumed draws as it would have
-            told = [self.args.seed, self.state.global_step, self.accelerator.process_index]
-            return torch.Generator().manual_seed(int(generator_of(told).integers(2**62)))
-
         def _calculate_rewards(
             self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
         ) -> Any:
             found = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
-            self._segment_rewards = _total(found, self.reward_weights)
+            self._segment_rewards = total_rewards(found, self.reward_weights)
             return found
 
         def _generate_and_score_completions(self, inputs: Any) -> Any:
@@ -141,157 +122,11 @@ def segment_grpo_trainer(
             output = super()._generate_and_score_completions(inputs)
             if not training:  # evaluation reports rewards only
                 return output
-            _refuse(self)
+            check_configuration(self)
             self.model.eval()
             try:
-                return {**output, **self._credit(inputs, output)}
+                return {**output, **credit.of(self, inputs, output)}
             finally:
                 self.model.train()
 
-        def _credit(self, inputs: Sequence[Mapping[str, Any]], output: Any) -> dict[str, Tensor]:
-            """Return advantages of tokens (n, l), and which of them are learned from."""
-            prompts = _rows(output["prompt_ids"], output["prompt_mask"])
-            completions = _rows(output["completion_ids"], output["completion_mask"])
-            # completions that were cut off may be left out as a whole
-            there = [i for i, tokens in enumerate(completions) if len(tokens)]
-            policy = TokenPolicy(
-                self.accelerator.unwrap_model(self.model),
-                self.eos_token_ids,
-                temperature=self.temperature,
-                top_p=self.top_p,
-            )
-            if there:
-                scores = policy.score([prompts[i] for i in there], [completions[i] for i in there])
-            else:
-                scores = [torch.zeros(1)]
-            log_prob, mask = pad_right(scores)
-            places = places_of(log_prob, mask)
-            reward, mean, scale = _grouped(self, len(inputs))
-            values = self._values(inputs, prompts, completions, there, places, mean, policy)
-            advantages = torch.zeros(output["completion_ids"].shape)
-            likely = torch.zeros(advantages.shape, dtype=torch.bool)
-            for row, i in enumerate(there):
-                length = len(completions[i])
-                if prob_mask_threshold is not None:
-                    likely[i, :length] = scores[row] >= math.log(prob_mask_threshold)
-                if reward[i].isfinite():
-                    gains = chain_advantages(places[row], values[row], float(reward[i]), length)
-                    advantages[i, :length] = gains / scale[i]
-            device = output["completion_ids"].device
-            found = {"advantages": advantages.to(device)}
-            if prob_mask_threshold is not None:
-                found["tool_mask"] = (~likely).long().to(device)
-                if "tool_mask" in output:
-                    found["tool_mask"] *= output["tool_mask"]
-                kept = (found["tool_mask"] * output["completion_mask"]).sum()
-                found["num_items_in_batch"] = self.accelerator.gather(kept).sum()
-                share = kept / output["completion_mask"].sum().clamp(min=1)
-                self._metrics["train"]["segments/kept_tokens"].append(float(share))
-            number = sum(map(len, places)) / max(len(there), 1)
-            self._metrics["train"]["segments/per_completion"].append(number)
-            return found
-
-        def _values(
-            self,
-            inputs: Sequence[Mapping[str, Any]],
-            prompts: Sequence[Tensor],
-            completions: Sequence[Tensor],
-            there: Sequence[int],
-            places: Sequence[Tensor],
-            mean: Tensor,
-            policy: TokenPolicy,
-        ) -> list[Tensor]:
-            """Return values at the places in each completion."""
-            inner = [found[found >= 0] for found in places[: len(there)]]
-            owners = [i for i, found in zip(there, inner, strict=True) for _ in found]
-            begun = [
-                completions[i][: place + 1]
-                for i, found in zip(there, inner, strict=True)
-                for place in found.tolist()
-            ]
-            drawn = mc_values(
-                policy,
-                prompts,
-                owners,
-                begun,
-                num_mc_rollouts,
-                _judge(self, inputs),
-                max_completion_length=self.max_completion_length,
-                generator=self._segment_generator(),
-            )
-            parts = torch.split(drawn, [len(found) for found in inner])
-            return [
-                torch.cat([mean[i].repeat(len(found) - len(part)), part])
-                for i, found, part in zip(there, places, parts, strict=False)
-            ]
-
     return SegmentGRPOTrainer
-
-
-def _refuse(trainer: Any) -> None:
-    """Refuse configurations under which advantages would mean something else."""
-    wanted = {
-        "multi_objective_aggregation": (trainer.multi_objective_aggregation, "sum_then_normalize"),
-        "tools": (trainer.tools or None, None),
-        "environment_factory": (trainer.environments or None, None),
-        "top_k": (trainer.top_k or 0, 0),
-        "min_p": (trainer.min_p or None, None),
-    }
-    for name, (got, expected) in wanted.items():
-        if got != expected:
-            raise UnsupportedError(
-                f"SegmentGRPOTrainer does not go with {name}: got {got!r}, expected {expected!r}"
-            )
-    for function in trainer.reward_funcs:
-        if isinstance(function, torch.nn.Module) or not callable(function):
-            raise UnsupportedError(
-                f"SegmentGRPOTrainer does not go with reward models: got {type(function).__name__},"
-                " expected plain functions"
-            )
-
-
-def _grouped(trainer: Any, n: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the reward of each of n own completions, and mean and divisor of its group."""
-    rewards = trainer._segment_rewards
-    groups = rewards.view(-1, trainer.num_generations)
-    spread = rewards.expand(1, -1) if trainer.scale_rewards == "batch" else groups
-    known = spread.isfinite()
-    count = known.sum(1, keepdim=True)
-    offsets = torch.where(known, spread - spread.nanmean(1, keepdim=True), 0.0)
-    deviation = ((offsets**2).sum(1, keepdim=True) / (count - 1).clamp(min=1)).sqrt() + 1e-4
-    if trainer.scale_rewards == "none":
-        deviation = torch.ones_like(deviation)
-    first = trainer.accelerator.process_index * n
-    own = slice(first, first + n)
-    scale = deviation.expand_as(spread).reshape(-1)[own].cpu()
-    mean = groups.nanmean(1, keepdim=True).expand_as(groups).reshape(-1)[own].cpu()
-    return rewards[own].cpu(), mean, scale
-
-
-def _judge(trainer: Any, inputs: Sequence[Mapping[str, Any]]) -> RewardJudge:
-    """Return what judges completions that are drawn for estimates."""
-    quiet = [
-        functools.partial(
-            function,
-            trainer_state=trainer.state,
-            # what is logged is about the completions that are learned from
-            log_extra=lambda name, values: None,
-            log_metric=lambda name, value: None,
-        )
-        for function in trainer.reward_funcs
-    ]
-    prompts = [row["prompt"] for row in inputs]
-    others = [key for key in inputs[0] if key not in ("prompt", "completion", "completion_ids")]
-    columns = {key: [row[key] for row in inputs] for key in others}
-    texts = Texts(trainer.processing_class, is_chat(prompts[0]))
-    return RewardJudge(quiet, trainer.reward_weights.tolist(), prompts, columns, texts.decode)
-
-
-def _total(rewards: Tensor, weights: Tensor) -> Tensor:
-    """Return the weighted sum over reward functions, NaN where none of them gave one."""
-    total = (rewards * weights.to(rewards)).nansum(1)
-    return total.masked_fill(rewards.isnan().all(1), torch.nan)
-
-
-def _rows(ids: Tensor, mask: Tensor) -> list[Tensor]:
-    return [row[kept.bool()].cpu() for row, kept in zip(ids, mask, strict=True)]

@@ -37,6 +37,7 @@ def mc_values(
     policy : TokenPolicy
         In evaluation mode.
     prompts : sequence of Tensors of int64
+        Token ids of each prompt.
     rows : sequence of m int
         The prompt of each completion.
     beginnings : sequence of m Tensors of int64
@@ -49,6 +50,7 @@ def mc_values(
     max_completion_length : int
         Completions are cut off there.
     generator : torch.Generator
+        Draws the completions.
     dedupe : bool, default=True
         Complete equal beginnings of a prompt once, and share the estimate.
     budget : Budget, optional

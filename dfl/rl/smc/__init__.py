@@ -15,6 +15,7 @@ from dfl.rl.smc.resampling import systematic as systematic
 from dfl.rl.smc.rollouts import SMCRollouts as SMCRollouts
 from dfl.rl.smc.search import SearchResult as SearchResult
 from dfl.rl.smc.search import smc_search as smc_search
+from dfl.rl.smc.temperature import softmax_temperature as softmax_temperature
 
 __all__ = [
     "Learner",
@@ -30,6 +31,7 @@ __all__ = [
     "multinomial",
     "search_limit",
     "smc_search",
+    "softmax_temperature",
     "systematic",
     "uniform_network",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dfl.exceptions import InvalidInputError
+from dfl._validation import check_above_zero, check_at_least
 from dfl.montecarlo import softmax
 from dfl.rl.envs.tabular import TabularModel
 
@@ -25,6 +25,7 @@ def expectation_step(policy: Tensor, advantages: Tensor, temperature: float) -> 
     Returns
     -------
     Tensor of shape (S, A)
+        Chances of actions in each state.
 
     Raises
     ------
@@ -66,6 +67,7 @@ def maximization_step(target: Tensor, policy: Tensor, multiplier: float = 0.0) -
     Returns
     -------
     Tensor of shape (S, A)
+        Chances of actions in each state.
 
     Raises
     ------
@@ -84,8 +86,7 @@ def maximization_step(target: Tensor, policy: Tensor, multiplier: float = 0.0) -
     >>> maximization_step(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.5, 0.5]]), multiplier=1.0)
     tensor([[0.7500, 0.2500]])
     """
-    if not multiplier >= 0:
-        raise InvalidInputError(f"got multiplier={multiplier}, expected at least 0")
+    check_at_least(0, "maximization_step", multiplier=multiplier)
     return (target + multiplier * policy) / (1 + multiplier)
 
 
@@ -103,7 +104,9 @@ def search_limit(
     values : Tensor of shape (S,)
         What the search takes the states at its horizon to be worth, right or wrong.
     depth : int
+        Number of steps.
     temperature : float
+        In units of the rewards.
 
     Returns
     -------
@@ -137,10 +140,8 @@ def search_limit(
     >>> search_limit(two_step_model(), uniform, torch.zeros(4).double(), 2, 1.0)[0]
     tensor([0.3498, 0.6502], dtype=torch.float64)
     """
-    if depth < 1:
-        raise InvalidInputError(f"got depth={depth}, expected at least 1")
-    if not temperature > 0:
-        raise InvalidInputError(f"got temperature={temperature}, expected a positive number")
+    check_at_least(1, "search_limit", depth=depth)
+    check_above_zero("search_limit", temperature=temperature)
     log_moves, log_policy = model.transitions.log(), policy.log()
     terminal = model.terminal
     # logarithms of expectations of the exponential: of what is still to come, and with an action

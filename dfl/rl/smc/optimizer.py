@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from dfl.estimators._randomness import generator_of, private_randomness
 from dfl.estimators.base import BaseDecisionEstimator
-from dfl.estimators.files import load_as
+from dfl.estimators.files import load_of
 from dfl.exceptions import InvalidInputError
 from dfl.rl.envs.model import BatchedModel, State
 from dfl.rl.envs.play import play
@@ -181,6 +181,7 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
         Parameters
         ----------
         model : BatchedModel
+            The simulator.
         callbacks : sequence of callables, default=()
             Each is called after each epoch with its entry of ``history_``; training stops if one
             returns True.
@@ -188,6 +189,7 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
         Returns
         -------
         self
+            The fitted estimator.
 
         Raises
         ------
@@ -249,7 +251,7 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
         self.observation_shape_ = tuple(first.shape[1:])
         self.history_ = result.history
         self.budget_ = {kind: source.budget.spent(kind) for kind in source.kinds}
-        self.budget_["seconds"] = result.history[-1]["seconds"] if result.history else 0.0
+        self.budget_["seconds"] = result.seconds
         self._seed = seed
         return self
 
@@ -264,7 +266,7 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
         Parameters
         ----------
         observation : State, Tensor or ndarray
-            n states of the simulator, or observations (n, ...) of it, which suffice without search.
+            The n states of the simulator, or observations (n, ...), which suffice without search.
         search : bool, default=True
             Look ahead, and draw from what was found. Else take the likeliest action of the network.
         random_state : int, Generator, RandomState or None
@@ -323,6 +325,7 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
         Returns
         -------
         float
+            The mean return, the larger the better.
 
         Raises
         ------
@@ -372,17 +375,7 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
             If the folder is of another kind or was changed, or the network is missing or has
             another architecture.
         """
-
-        def leaf_of(name: str) -> Any:
-            if name != cls.__name__:
-                raise InvalidInputError(
-                    f"got an estimator of class {name!r}, expected {cls.__name__!r}"
-                )
-            return cls
-
-        estimator: Self = load_as(path, leaf_of, predictor)
-        if hasattr(estimator, "model_"):  # a description of it, unless it was loaded without one
-            del estimator.model_
+        estimator = load_of(cls, path, predictor, "model_")
         if model is not None:
             estimator.model_ = model
         return estimator

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dfl._validation import check_positive
 from dfl.estimators._fingerprint import digest
 from dfl.exceptions import InvalidInputError
 from dfl.rl.envs.model import BatchedModel, random_actions
@@ -34,12 +35,12 @@ def check_numbers(optimizer: SMCPolicyOptimizer) -> None:
             f"number below {most:.4g}, the logarithm of n_particles={optimizer.n_particles}: "
             "weights of so many particles cannot differ more from equal ones"
         )
-    for name in ("temperature", "learning_rate", "dual_learning_rate"):
-        if not 0 < getattr(optimizer, name) < math.inf:
-            raise InvalidInputError(
-                f"SMCPolicyOptimizer: got {name}={getattr(optimizer, name)}, expected a positive "
-                "number"
-            )
+    check_positive(
+        optimizer,
+        temperature=optimizer.temperature,
+        learning_rate=optimizer.learning_rate,
+        dual_learning_rate=optimizer.dual_learning_rate,
+    )
     if not 0 < optimizer.target_rate <= 1:
         raise InvalidInputError(
             f"SMCPolicyOptimizer: got target_rate={optimizer.target_rate}, expected a share above 0"

@@ -37,6 +37,7 @@ def multinomial(weights: Tensor, generator: torch.Generator) -> Tensor:
     weights : Tensor of shape (n, k)
         Not negative; each row sums to one.
     generator : torch.Generator
+        Draws the particles.
 
     Returns
     -------
@@ -63,6 +64,7 @@ def systematic(weights: Tensor, generator: torch.Generator) -> Tensor:
     weights : Tensor of shape (n, k)
         Not negative; each row sums to one.
     generator : torch.Generator
+        Draws the shift.
 
     Returns
     -------

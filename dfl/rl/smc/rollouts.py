@@ -9,6 +9,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor, nn
 
+from dfl._validation import check_at_least, check_share
 from dfl.exceptions import InvalidInputError
 from dfl.montecarlo import Budget, WeightedSamples
 from dfl.rl.envs.model import BatchedModel, State, acted, begin_anew
@@ -29,6 +30,7 @@ class SMCRollouts:
     Parameters
     ----------
     model : BatchedModel
+        Where to act and to search.
     search : callable, default=smc_search
         How to look ahead and act: ``smc_search``, a ``functools.partial`` of it, or another
         function of the same arguments.
@@ -36,6 +38,7 @@ class SMCRollouts:
         Which actions of replayed steps are to become likelier. Default: those that the search
         found, by its weights.
     n_environments : int, default=64
+        Episodes side by side.
     rollout_length : int, default=16
         Steps in each environment in a pass.
     n_rollouts : int, default=8
@@ -92,20 +95,17 @@ class SMCRollouts:
         max_episode_steps: int | None = None,
         budget: Budget | None = None,
     ) -> None:
-        numbers = {
-            "n_environments": n_environments,
-            "rollout_length": rollout_length,
-            "n_rollouts": n_rollouts,
-            "n_updates": n_updates,
-            "batch_size": batch_size,
-            "max_episode_steps": 1 if max_episode_steps is None else max_episode_steps,
-        }
-        for name, number in numbers.items():
-            if number < 1:
-                raise InvalidInputError(f"got {name}={number}, expected at least 1")
-        for name, share in (("discount", discount), ("trace", trace)):
-            if not 0 <= share <= 1:
-                raise InvalidInputError(f"got {name}={share}, expected a number from 0 to 1")
+        check_at_least(
+            1,
+            "",
+            n_environments=n_environments,
+            rollout_length=rollout_length,
+            n_rollouts=n_rollouts,
+            n_updates=n_updates,
+            batch_size=batch_size,
+            max_episode_steps=1 if max_episode_steps is None else max_episode_steps,
+        )
+        check_share("", discount=discount, trace=trace)
         self.model = model
         self.search = search
         self.weigh = weigh
@@ -147,11 +147,10 @@ class SMCRollouts:
         """Return all that the next pass depends on, so that a killed run goes on as it was."""
         found = {f"replay.{k}": v for k, v in self._replay.state_dict().items()}
         found |= {f"state.{k}": v for k, v in (self._state or {}).items()}
-        counts = [self.budget.spent(kind) for kind in self.kinds]
         return found | {
             "lengths": self._lengths,
             "returns": self._returns,
-            "spent": torch.tensor(counts, dtype=torch.int64),
+            "spent": self.budget.spent_on(self.kinds),
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -162,8 +161,7 @@ class SMCRollouts:
         self._replay.load_state_dict({k: v.to(device) for k, v in part(state, "replay.").items()})
         self._state = {k: v.to(device) for k, v in part(state, "state.").items()} or None
         self._lengths, self._returns = state["lengths"], state["returns"]
-        for kind, spent in zip(self.kinds, state["spent"].tolist(), strict=True):
-            self.budget.charge(kind, spent)
+        self.budget.charge_all(self.kinds, state["spent"])
 
     @torch.no_grad()
     def _collect(self, learner: Learner, generator: torch.Generator) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from dfl._validation import check_above_zero, check_at_least
 from dfl.exceptions import InvalidInputError
 from dfl.montecarlo import Budget, WeightedSamples, softmax
 from dfl.rl.envs.model import BatchedModel, State, acted, gather_rows, repeat_rows, where_rows
@@ -83,7 +84,7 @@ def smc_search(
         of minus infinity being never drawn; or, for continuous actions, the means of normals before
         tanh, followed by numbers of which softplus makes their standard deviations.
     state : State
-        n states whose episodes go on.
+        The n states, whose episodes go on.
     temperature : float
         In units of the rewards: the lower, the more the best particles weigh.
     n_particles : int, default=16
@@ -245,13 +246,10 @@ def _check(
     period: int | None,
     least_effective: float | None,
 ) -> None:
-    for name, number in (("n_particles", n_particles), ("depth", depth), ("period", period)):
-        if number is not None and number < 1:
-            raise InvalidInputError(f"smc_search: got {name}={number}, expected at least 1")
-    if not temperature > 0:
-        raise InvalidInputError(
-            f"smc_search: got temperature={temperature}, expected a positive number"
-        )
+    check_at_least(1, "smc_search", n_particles=n_particles, depth=depth)
+    if period is not None:
+        check_at_least(1, "smc_search", period=period)
+    check_above_zero("smc_search", temperature=temperature)
     if least_effective is not None and not 0 < least_effective <= 1:
         raise InvalidInputError(
             f"smc_search: got least_effective={least_effective}, expected a share from 0 to 1"

@@ -25,7 +25,7 @@ def write(config: DesignConfig, results: Results, folder: Path) -> list[Row]:
         If a file cannot be written.
     """
     rows = summarize(config, results)
-    write_atomically(folder / "results.parquet", parquet_bytes(_tidy(results)))
+    write_atomically(folder / "results.parquet", parquet_bytes(tidy(results)))
     write_atomically(folder / "summary.csv", csv_bytes(rows))
     write_atomically(folder / "summary.png", _picture(config, rows, results))
     return rows
@@ -135,7 +135,7 @@ def _line(config: DesignConfig, row: Row) -> list[str]:
     ]
 
 
-def _tidy(results: Results) -> list[dict[str, Any]]:
+def tidy(results: Results) -> list[dict[str, Any]]:
     """Make one record per problem, method, seed, measure and number of labels."""
     records = []
     for cell, content in results:

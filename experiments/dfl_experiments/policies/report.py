@@ -65,7 +65,7 @@ def write(
               one.seconds, one.chosen] for one in trials),
         ),
         "curves.csv": _csv(("method", "seed", "point", "name", "value"), _curve_lines(results)),
-        "results.parquet": parquet_bytes(_tidy(results)),
+        "results.parquet": parquet_bytes(tidy(results)),
         "summary.md": _markdown(found).encode(),
         "summary.png": _picture(found),
     }  # fmt: skip
@@ -196,7 +196,7 @@ def _curve_lines(results: Results) -> Iterable[list[Any]]:
                 yield [cell.method.name, cell.seed, place, name, value]
 
 
-def _tidy(results: Results) -> list[dict[str, Any]]:
+def tidy(results: Results) -> list[dict[str, Any]]:
     """Make one record per method, seed and score."""
     return [
         {

@@ -64,6 +64,7 @@ class Robust(AbstractPolicyMethod):
         policy = RobustPolicyOptimizer(
             **{**configuration_by_name(self.configuration), **changed},
             epsilon=study.epsilon,
+            units=study.units,
             max_iter=study.epochs,
             n_environments=_ENVIRONMENTS,
             rollout_length=_ROLLOUT,
@@ -168,7 +169,9 @@ class RobustControlStudy(AbstractPolicyStudy):
     kind: Literal["robust-control"]
     task: Literal["cart-pole", "pendulum"]
     epsilon: PositiveFloat
-    """Radius of the ball, in standard deviations of what is observed in training."""
+    """Radius of the ball, in ``units``: the same in training and in judging, for all methods."""
+    units: tuple[PositiveFloat, ...]
+    """One for each coordinate of an observation."""
     env_steps: PositiveInt = 102_400
     discount: PositiveFloat = Field(default=0.99, le=1)
     learning_rate: PositiveFloat = 1e-3
@@ -185,8 +188,16 @@ class RobustControlStudy(AbstractPolicyStudy):
         return self.env_steps // (_ENVIRONMENTS * _ROLLOUT)
 
     def check(self, methods: Any, seed: int) -> None:
-        """Refuse fewer steps than one rollout."""
+        """Refuse units for other observations, and fewer steps than one rollout."""
+        import torch
+
         super().check(methods, seed)
+        shown = self.model().observe(self.model().reset(1, torch.Generator())).shape[1]
+        if len(self.units) != shown:
+            raise InvalidInputError(
+                f"problem.units: got {len(self.units)}, expected {shown}: one for each coordinate "
+                f"that is observed in {self.task}"
+            )
         if self.epochs < 1:
             raise InvalidInputError(
                 f"problem.env_steps: got {self.env_steps}, expected at least one rollout of "

@@ -34,10 +34,13 @@ def verdict(scores: Scores, at_random: float) -> list[str]:
     margin = _COUNTS * (ppo["natural"].mean() - at_random)
     tension = mean_interval(ppo["natural"] - arpo["natural"])
     torn = tension.mean >= margin
+    found_one = "so that there is one to resolve" if tension.low > 0 else (
+        "but not beyond chance, so that it is open whether there is one"
+    )  # fmt: skip
     found = [
         f"Tension: natural return of ppo minus arpo {_text(tension)}; "
         + (
-            f"at least the margin of {margin:.1f}, so that there is one to resolve."
+            f"at least the margin of {margin:.1f}, {found_one}."
             if torn
             else f"below the margin of {margin:.1f}: no tension on this task."
         )
@@ -86,13 +89,16 @@ def _compared(
         f"{name} is not worse than arpo under the worst attack, and better than ppo: "
         f"{'supported' if holds else 'not supported'}, {_text(worst)} and {_text(over)}."
     )
-    ahead = natural.low > 0 or worst.low > 0
-    level = natural.mean < margin and worst.mean < margin
-    if not ahead and level:
+    both = f"natural {_text(natural)}, worst {_text(worst)}"
+    if natural.low > 0 or worst.low > 0:
+        lines.append(f"The falsifier, that arpo matches {name}, does not hold: {both}.")
+    elif natural.high < margin and worst.high < margin:
         lines.append(
-            f"The falsifier holds: arpo is not behind {name} in either return, by more than "
-            f"the margin or the interval; natural {_text(natural)}, worst {_text(worst)}."
+            f"The falsifier holds: arpo matches {name}, which is not ahead by the margin in "
+            f"either return; {both}."
         )
+    else:
+        lines.append(f"The falsifier, that arpo matches {name}, is undecided: {both}.")
     return lines
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dfl.exceptions import DFLError, InvalidInputError
 from dfl_experiments.problems.study import AbstractStudy
@@ -64,6 +64,13 @@ class Constraint:
     recourse: Any
 
 
+class Picture(NamedTuple):
+    """How to read a row of features as an image: ``grid`` cells that cost something on it."""
+
+    grid: tuple[int, int]
+    image_shape: tuple[int, int, int]
+
+
 @dataclass(frozen=True)
 class Fold:
     """Train on one table, be judged on another.
@@ -71,7 +78,7 @@ class Fold:
     ``oracle`` judges; ``training_oracle`` is what a method may use while it learns, which is a
     relaxation where the problem itself is slow to solve. ``stand_ins`` are other sets to learn on,
     by name, for a method that asks for one. With a ``constraint``, ``y`` of the tables are its
-    numbers.
+    numbers. With a ``picture``, features are pixels.
     """
 
     train: Table
@@ -80,6 +87,7 @@ class Fold:
     training_oracle: Oracle
     stand_ins: Mapping[str, Oracle] = field(default_factory=dict)
     constraint: Constraint = None  # type: ignore[assignment]  # methods check what they are shown
+    picture: Picture | None = None
 
 
 class AbstractProblem(AbstractStudy):

@@ -1,4 +1,4 @@
-"""Shortest paths and knapsacks over a grid of sizes, degrees and noises."""
+"""Shortest paths, knapsacks and round trips over a grid of sizes, degrees and noises."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from dfl_experiments.problems.base import AbstractProblem, Fold
 from dfl_experiments.problems.knapsack import KnapsackProblem
 from dfl_experiments.problems.shortest_path import ShortestPathProblem
+from dfl_experiments.problems.traveling_salesman import TravelingSalesmanProblem
+
+Kind = Literal["shortest-path", "knapsack", "traveling-salesman"]
 
 
 @final
@@ -18,10 +21,7 @@ class SyntheticGridProblem(AbstractProblem):
     """Every combination of some kinds, sizes, degrees and noises: one problem each."""
 
     kind: Literal["synthetic-grid"]
-    kinds: Annotated[tuple[Literal["shortest-path", "knapsack"], ...], Field(min_length=1)] = (
-        "shortest-path",
-        "knapsack",
-    )
+    kinds: Annotated[tuple[Kind, ...], Field(min_length=1)] = ("shortest-path", "knapsack")
     n_train: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (100, 1000)
     degree: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 2, 4, 6)
     noise: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)] = (0.0, 0.5)
@@ -32,6 +32,7 @@ class SyntheticGridProblem(AbstractProblem):
         known: dict[str, type[AbstractProblem]] = {
             "shortest-path": ShortestPathProblem,
             "knapsack": KnapsackProblem,
+            "traveling-salesman": TravelingSalesmanProblem,
         }
         return {
             f"{kind}, n {n}, degree {degree}, noise {noise:g}": known[kind].model_validate(

@@ -16,6 +16,7 @@ import yaml
 import dfl_solvers
 from dfl.exceptions import InvalidInputError
 from dfl_experiments.tables.csv_file import CSVFile
+from dfl_experiments.yaml_text import parse_yaml
 from dfl_solvers.oracle import Oracle
 
 _MODEL_FILES = (".mps", ".mps.gz", ".lp", ".lp.gz")
@@ -56,8 +57,8 @@ def read_problem(path: Path, costs: Sequence[str]) -> Oracle:
             f"{path}: got a file of an unknown kind, expected .yaml, .mps, .lp or .npz"
         )
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
+        content = parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InvalidInputError(f"{path}: cannot be read: {error}") from error
     if not isinstance(content, Mapping) or "kind" not in content:
         raise InvalidInputError(f"{path}: expected keys and values, among them `kind`")

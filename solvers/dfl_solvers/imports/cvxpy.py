@@ -123,7 +123,9 @@ class CvxpyOracle(AbstractOracle):
     Parameters
     ----------
     problem : cvxpy.Problem
+        With parameters in place of the costs.
     predicted : mapping of str to cvxpy.Parameter
+        The parameters that hold the costs.
     costs : str, optional
         Which of ``predicted`` are the costs; the others are instance data. Default: the only one
         that is linear in the objective.

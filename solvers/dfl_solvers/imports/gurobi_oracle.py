@@ -28,9 +28,12 @@ class GurobiOracle(AbstractOracle):
     Parameters
     ----------
     model : gurobipy.Model
+        The model, which is changed by solving.
     costs : sequence of Var or LinExpr
+        What the costs multiply.
     fixed : {"keep", "drop"}, default="keep"
     callback : callable, optional
+        Called by Gurobi while it solves, to add cuts, say.
 
     Attributes
     ----------

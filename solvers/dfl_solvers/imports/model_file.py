@@ -71,13 +71,13 @@ def from_file(path: str | os.PathLike[str], costs: Sequence[str] | None = None) 
     UserWarning
         If HiGHS reads the file but ignores a part of it.
 
-    Notes
-    -----
-    A constant in the objective is left out: it changes no decision and no regret.
-
     See Also
     --------
     from_gurobi : Keeps solving with Gurobi.
+
+    Notes
+    -----
+    A constant in the objective is left out: it changes no decision and no regret.
 
     Examples
     --------

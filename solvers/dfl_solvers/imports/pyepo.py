@@ -82,6 +82,7 @@ class PyepoOracle(AbstractOracle):
     Parameters
     ----------
     optmodel : pyepo.model.opt.optModel
+        The model, which is changed by solving.
 
     Attributes
     ----------

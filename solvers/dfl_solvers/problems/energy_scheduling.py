@@ -170,8 +170,11 @@ class EnergyScheduling(AbstractOracle):
         Parameters
         ----------
         path : str, Path or zipfile.Path
+            The file.
         relax : bool, default=False
+            As in the constructor.
         time_limit : float, optional
+            As in the constructor.
 
         Returns
         -------
@@ -201,7 +204,9 @@ class EnergyScheduling(AbstractOracle):
         paths : sequence of str, Path or zipfile.Path
             One file a day; of the same length of slots, with any number of tasks and machines.
         relax : bool, default=False
+            As in the constructor.
         time_limit : float, optional
+            As in the constructor.
 
         Returns
         -------
@@ -261,7 +266,9 @@ class EnergyScheduling(AbstractOracle):
             machine ``id idle-cost up-cost down-cost`` and a line of capacities; number of tasks;
             for each task ``id duration earliest latest power`` and a line of usages.
         relax : bool, default=False
+            As in the constructor.
         time_limit : float, optional
+            As in the constructor.
 
         Returns
         -------
@@ -285,6 +292,7 @@ class EnergyScheduling(AbstractOracle):
         Returns
         -------
         Program
+            The mixed-integer program of the day.
         """
         day = self._day
         if instance:

@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dfl_solvers.exceptions import InvalidInputError
-from dfl_solvers.kernels import run
 from dfl_solvers.oracle import AbstractOracle, Array, Instance, Status
 from dfl_solvers.problems._covariance import covariances, read_covariance
-from dfl_solvers.problems._frontier import walk_frontier
+from dfl_solvers.problems._portfolios import check_budget, least_costs, numbers_of
 
 # a smaller weight is none
 _HELD = 1e-9
@@ -90,10 +89,7 @@ class MeanVariancePortfolio(AbstractOracle):
         risk_aversion: float,
         budget: Literal["equal", "at_most"] = "equal",
     ) -> None:
-        if budget not in ("equal", "at_most"):
-            raise InvalidInputError(
-                f"MeanVariancePortfolio: got budget {budget!r}, expected 'equal' or 'at_most'"
-            )
+        check_budget("MeanVariancePortfolio", budget)
         self.covariance = read_covariance("MeanVariancePortfolio", covariance)
         if not 0 < risk_aversion < np.inf:
             raise InvalidInputError(
@@ -105,29 +101,15 @@ class MeanVariancePortfolio(AbstractOracle):
         self.n_costs = len(self.covariance)
 
     def _solve(self, costs: Array, instance: Instance) -> tuple[Array, Array]:
-        n, d = costs.shape
         covariance, aversion = self._data(costs.shape, instance)
-        decisions = np.zeros_like(costs)
-        status = np.empty(n, dtype=np.int8)
-        if self.budget == "at_most":
-            # cash is an asset without cost and risk
-            costs = np.pad(costs, ((0, 0), (0, 1)))
-            covariance = np.pad(covariance, ((0, 0), (0, 1), (0, 1)))
-        run(
-            walk_frontier,
-            n,
-            np.ascontiguousarray(costs),
-            np.ascontiguousarray(covariance),
+        return least_costs(
+            costs,
+            covariance,
             1.0 / aversion,
-            False,
-            decisions,
-            status,
+            by_risk=False,
+            budget=self.budget,
+            by_cones=lambda costs, own, i: _solve_by_cones(costs, own, aversion[i]),
         )
-        for i in np.flatnonzero(status == Status.FAILED):
-            own = covariance[i if len(covariance) > 1 else 0]
-            w, status[i] = _solve_by_cones(costs[i], own, aversion[i])
-            decisions[i] = w[:d]
-        return decisions, status
 
     def vector_jacobian_product(
         self, costs: Array, vectors: Array, instance: Instance | None = None
@@ -137,6 +119,7 @@ class MeanVariancePortfolio(AbstractOracle):
         Parameters
         ----------
         costs, vectors : ndarray of shape (n, d)
+            Costs, and derivatives by the decisions, one row an instance.
         instance : mapping of str to ndarray, optional
             As in ``solve``.
 
@@ -183,19 +166,14 @@ class MeanVariancePortfolio(AbstractOracle):
         """Return covariances (1 or n, d, d) and risk aversions (n,)."""
         n, d = shape
         covariance = covariances("MeanVariancePortfolio", self.covariance, instance, (n, d))
-        aversion = np.full(n, float(self.risk_aversion))
-        if "risk_aversion" in instance:
-            aversion = np.asarray(instance["risk_aversion"], dtype=float)
-            if aversion.shape != (n,):
-                raise InvalidInputError(
-                    "MeanVariancePortfolio: got instance data 'risk_aversion' of shape "
-                    f"{aversion.shape}, expected {(n,)}"
-                )
-            for i in np.flatnonzero(aversion <= 0)[:1]:
-                raise InvalidInputError(
-                    f"MeanVariancePortfolio: instance {i}: got risk_aversion {aversion[i]}, "
-                    "expected a positive number"
-                )
+        aversion = numbers_of(
+            "MeanVariancePortfolio", "risk_aversion", self.risk_aversion, instance, n
+        )
+        for i in np.flatnonzero(aversion <= 0)[:1]:
+            raise InvalidInputError(
+                f"MeanVariancePortfolio: instance {i}: got risk_aversion {aversion[i]}, "
+                "expected a positive number"
+            )
         return covariance, aversion
 
 

@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dfl_solvers.exceptions import InvalidInputError
-from dfl_solvers.kernels import SLOW, run
 from dfl_solvers.oracle import AbstractOracle, Array, Instance, Status
 from dfl_solvers.problems._covariance import ROUNDING, covariances, read_covariance
-from dfl_solvers.problems._frontier import walk_frontier
+from dfl_solvers.problems._portfolios import check_budget, least_costs, numbers_of
 
 
 @final
@@ -79,10 +78,7 @@ class Portfolio(AbstractOracle):
         risk: float,
         budget: Literal["equal", "at_most"] = "equal",
     ) -> None:
-        if budget not in ("equal", "at_most"):
-            raise InvalidInputError(
-                f"Portfolio: got budget {budget!r}, expected 'equal' or 'at_most'"
-            )
+        check_budget("Portfolio", budget)
         self.covariance = read_covariance("Portfolio", covariance)
         if not 0 <= risk < np.inf:
             raise InvalidInputError(f"Portfolio: got risk {risk}, expected a variance >= 0")
@@ -91,48 +87,19 @@ class Portfolio(AbstractOracle):
         self.n_costs = len(self.covariance)
 
     def _solve(self, costs: Array, instance: Instance) -> tuple[Array, Array]:
-        n, d = costs.shape
-        covariance, risk = self._data(costs, instance)
-        decisions = np.zeros_like(costs)
-        status = np.empty(n, dtype=np.int8)
-        if self.budget == "at_most":
-            # cash is an asset without cost and risk
-            costs = np.pad(costs, ((0, 0), (0, 1)))
-            covariance = np.pad(covariance, ((0, 0), (0, 1), (0, 1)))
-        run(
-            walk_frontier,
-            n,
-            np.ascontiguousarray(costs),
-            np.ascontiguousarray(covariance),
+        risk = numbers_of("Portfolio", "risk", self.risk, instance, len(costs))
+        for i in np.flatnonzero(risk < 0)[:1]:
+            raise InvalidInputError(
+                f"Portfolio: instance {i}: got risk {risk[i]}, expected a variance >= 0"
+            )
+        return least_costs(
+            costs,
+            covariances("Portfolio", self.covariance, instance, costs.shape),
             risk,
-            True,
-            decisions,
-            status,
-            serial=SLOW,
+            by_risk=True,
+            budget=self.budget,
+            by_cones=lambda costs, own, i: _solve_by_cones(costs, own, risk[i]),
         )
-        for i in np.flatnonzero(status == Status.FAILED):
-            own = covariance[i if len(covariance) > 1 else 0]
-            w, status[i] = _solve_by_cones(costs[i], own, risk[i])
-            decisions[i] = w[:d]
-        return decisions, status
-
-    def _data(self, costs: Array, instance: Instance) -> tuple[Array, Array]:
-        """Return covariances (1 or n, d, d) and risks (n,)."""
-        n = len(costs)
-        risk = np.full(n, float(self.risk))
-        if "risk" in instance:
-            risk = np.asarray(instance["risk"], dtype=float)
-            if risk.shape != (n,):
-                raise InvalidInputError(
-                    f"Portfolio: got instance data 'risk' of shape {risk.shape}, expected {(n,)}"
-                )
-            if (risk < 0).any():
-                row = np.flatnonzero(risk < 0)[0]
-                raise InvalidInputError(
-                    f"Portfolio: instance {row}: got risk {risk[row]}, expected a variance >= 0"
-                )
-        own = covariances("Portfolio", self.covariance, instance, costs.shape)
-        return own, np.ascontiguousarray(risk)
 
 
 def _solve_by_cones(costs: Array, covariance: Array, risk: float) -> tuple[Array, Status]:

@@ -27,6 +27,7 @@ class DigitReward(nn.Module):
     images : ndarray of shape (n, 64)
         What it learns from, from -1 to 1.
     labels : ndarray of int of shape (n,)
+        Digits that the images show.
     wanted : tuple of int
         Digits.
 
@@ -70,6 +71,7 @@ class DigitJudge:
     images : ndarray of shape (n, 64)
         What the forest learns from, from -1 to 1.
     labels : ndarray of int of shape (n,)
+        Digits that the images show.
     wanted : tuple of int
         Digits.
     random_state : int
@@ -108,12 +110,14 @@ def precision(samples: Tensor, real: Tensor) -> float:
     Parameters
     ----------
     samples : Tensor of shape (n, ...)
+        Images to judge.
     real : Tensor of shape (m, ...)
         More than three; each reaches as far as the third nearest of the others.
 
     Returns
     -------
     float
+        A share from 0 to 1.
 
     References
     ----------

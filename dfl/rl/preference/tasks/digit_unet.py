@@ -81,6 +81,7 @@ class DigitUNet(nn.Module):
         Returns
         -------
         Tensor of shape (n, 1, h, w)
+            The noise that is predicted.
         """
         del condition
         if len(x) > _AT_ONCE and not torch.is_grad_enabled():

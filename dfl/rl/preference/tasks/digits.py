@@ -59,6 +59,7 @@ class DigitTask:
         Parameters
         ----------
         samples : Tensor of shape (n, 1, 8, 8)
+            Images to judge.
 
         Returns
         -------
@@ -111,6 +112,7 @@ def make_digit_task(
     Returns
     -------
     DigitTask
+        Denoiser, steps, reward and judge.
 
     Raises
     ------

@@ -7,6 +7,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from dfl._validation import check_above_zero
 from dfl.exceptions import InvalidInputError
 from dfl.rl.preference.schedule import NoiseSchedule
 
@@ -18,6 +19,7 @@ class GaussianDenoiser(nn.Module):
     Parameters
     ----------
     schedule : NoiseSchedule
+        How much noise there is at each time.
     times : Tensor of int64 of shape (n_steps,), optional
         Those that have a bias of their own. Default: none of them is trained.
     shape : tuple of int, default=(16,)
@@ -51,8 +53,7 @@ class GaussianDenoiser(nn.Module):
         deviation: float = 1.0,
     ) -> None:
         super().__init__()
-        if not deviation > 0:
-            raise InvalidInputError(f"got deviation={deviation}, expected a positive number")
+        check_above_zero(self, deviation=deviation)
         self.rows: Tensor
         self.alphas: Tensor
         self.mean = mean
@@ -82,6 +83,7 @@ def gaussian_noise(x: Tensor, signal: Tensor | float, mean: float, deviation: fl
     Parameters
     ----------
     x : Tensor of shape (n, ...)
+        Diffused samples.
     signal : Tensor or float
         Share of the variance that is signal, of a shape to multiply x with.
     mean, deviation : float
@@ -90,6 +92,7 @@ def gaussian_noise(x: Tensor, signal: Tensor | float, mean: float, deviation: fl
     Returns
     -------
     Tensor of shape (n, ...)
+        Expected noise.
 
     Examples
     --------
@@ -143,6 +146,7 @@ class DistanceReward:
     Parameters
     ----------
     center : Tensor of the shape of a sample
+        Where the reward is largest.
     noise : float, default=0.0
         Standard deviation of what is added to each answer.
     generator : torch.Generator, optional

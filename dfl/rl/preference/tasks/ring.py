@@ -22,6 +22,7 @@ class Ring:
     weights : Tensor of shape (n_modes,), optional
         Of the modes. Default: eight equal ones.
     radius : float, default=1.0
+        Of the circle.
     deviation : float, default=0.1
         Of each mode, in both coordinates.
 
@@ -91,6 +92,7 @@ class RingReward:
     Parameters
     ----------
     ring : Ring
+        The modes.
     modes : tuple of int
         Those that are wanted.
     floor : float, default=0.01
@@ -155,7 +157,9 @@ class RingDenoiser(nn.Module):
     Parameters
     ----------
     schedule : NoiseSchedule
+        How much noise there is at each time.
     ring : Ring
+        Where samples come from before tuning.
     hidden : int, default=64
         Size of the two hidden layers.
     random_state : int, default=0

@@ -16,7 +16,7 @@ from dfl.exceptions import InvalidInputError
 @final
 @dataclass(frozen=True)
 class Problems:
-    """n problems of a task, in the form that trainers take.
+    """Problems of a task, n of them, in the form that trainers take.
 
     Attributes
     ----------
@@ -66,13 +66,16 @@ class AbstractTask(ABC):
         Parameters
         ----------
         n : int
+            Number of problems.
         noise : float, default=0.0
             Rate of the mistakes in the traces, a number from 0 to 1.
         random_state : int, Generator, RandomState or None
+            Seeds the problems.
 
         Returns
         -------
         Problems
+            Prompts, traces and what the reward needs to know.
 
         Raises
         ------
@@ -110,6 +113,7 @@ class AbstractTask(ABC):
         Parameters
         ----------
         prompts, completions : sequence of str
+            Problems, and what was written for them.
         completion_ids : sequence, optional
             Not looked at.
         **columns : sequence
@@ -118,6 +122,7 @@ class AbstractTask(ABC):
         Returns
         -------
         list of float
+            A number for each completion.
 
         Raises
         ------

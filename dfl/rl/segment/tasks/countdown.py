@@ -32,6 +32,7 @@ class Countdown(AbstractTask):
     Parameters
     ----------
     n_numbers : int, default=3
+        Numbers that are given.
     largest : int, default=9
         Largest of the numbers, which begin at 1.
     largest_target : int, default=99

@@ -42,6 +42,7 @@ def imitate(
     max_iter : int, default=10
         Number of passes over the texts.
     batch_size : int, default=64
+        Texts in a step.
     learning_rate : float, default=2e-3
         Of Adam; it falls along a cosine.
     callbacks : sequence of callables, default=()

@@ -117,6 +117,7 @@ class MathVerifier:
         Parameters
         ----------
         prompts, completions : sequence of str
+            Questions, and what was written for them.
         completion_ids : sequence, optional
             Not looked at.
         answer : sequence of str

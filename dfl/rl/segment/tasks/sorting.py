@@ -7,7 +7,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from dfl.exceptions import InvalidInputError
+from dfl._validation import check_at_least
 from dfl.rl.segment.tasks.base import AbstractTask
 
 
@@ -21,6 +21,7 @@ class Sorting(AbstractTask):
     Parameters
     ----------
     n_digits : int, default=6
+        Digits that are given.
 
     Raises
     ------
@@ -43,8 +44,7 @@ class Sorting(AbstractTask):
     columns: ClassVar[tuple[str, ...]] = ("answer",)
 
     def __init__(self, n_digits: int = 6) -> None:
-        if n_digits < 1:
-            raise InvalidInputError(f"Sorting: got n_digits={n_digits}, expected at least 1")
+        check_at_least(1, self, n_digits=n_digits)
         self.n_digits = n_digits
 
     def solves(self, completion: str, row: Mapping[str, Any]) -> bool:

@@ -28,6 +28,7 @@ def tiny_transformer(
     hidden_size : int, default=96
         A multiple of ``2 * n_heads``.
     n_layers, n_heads : int, default=3, 4
+        Layers, and heads of attention in each.
     max_length : int, default=64
         Longest text, in tokens.
     random_state : int, Generator, RandomState or None

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dfl._validation import check_above_zero, check_at_least
 from dfl.exceptions import InvalidInputError
 
 # the mean of a standard Gumbel variable
@@ -26,7 +27,7 @@ class Noise(Protocol):
         ...
 
     def perturb(self, costs: Tensor, noise: Tensor, sigma: float) -> Tensor:
-        """Costs (n, k, d) that noise (n, k, d) of size ``sigma`` makes of costs (n, d)."""
+        """Return costs (n, k, d) that noise (n, k, d) of size ``sigma`` makes of costs (n, d)."""
         ...
 
     def score(self, costs: Tensor, noise: Tensor, sigma: float) -> Tensor:
@@ -171,10 +172,8 @@ class SumOfGamma:
     n_iterations: int = 10
 
     def __post_init__(self) -> None:
-        if not self.kappa > 0:
-            raise InvalidInputError(f"got kappa={self.kappa}, expected a positive number")
-        if self.n_iterations < 1:
-            raise InvalidInputError(f"got n_iterations={self.n_iterations}, expected at least 1")
+        check_above_zero(self, kappa=self.kappa)
+        check_at_least(1, self, n_iterations=self.n_iterations)
 
     def draw(self, shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> Tensor:
         """Draw sum-of-gamma noise of a shape, in the type and on the device of ``like``."""
@@ -204,6 +203,7 @@ def noise_by_name(name: str) -> Noise:
     Returns
     -------
     Noise
+        The law, with its default parameters.
 
     Raises
     ------

@@ -10,7 +10,8 @@ import torch
 from scipy import stats
 
 from dfl.exceptions import InvalidInputError
-from dfl.montecarlo import Gumbel, LogNormal, Normal, SumOfGamma, direction, noise_by_name
+from dfl.layers import Gumbel, LogNormal, Normal, SumOfGamma, noise_by_name
+from dfl.montecarlo import direction
 
 LIKE = torch.zeros(1, dtype=torch.float64)
 LAWS = {"normal": Normal(), "gumbel": Gumbel(), "multiplicative": LogNormal()}

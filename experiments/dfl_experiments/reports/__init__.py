@@ -1,0 +1,1 @@
+"""``dfl report``: tables, pictures and a plain answer, from the folders that runs leave behind."""

@@ -1,0 +1,1 @@
+"""Sweeps: many problems and methods, tuned alike, on all cores or a cluster."""
