@@ -16,7 +16,7 @@ from dfl.adversary import AbstractStrength, ConstantStrength, WindowStrength, ma
 from dfl.estimators._fingerprint import digest
 from dfl.estimators._randomness import generator_of, private_randomness
 from dfl.estimators.base import BaseDecisionEstimator
-from dfl.estimators.files import load_as
+from dfl.estimators.files import load_of
 from dfl.exceptions import InvalidInputError
 from dfl.rl.envs.model import random_actions
 from dfl.rl.robust.agent import RobustAgent, robust_law
@@ -382,17 +382,7 @@ class RobustPolicyOptimizer(BaseDecisionEstimator):
         InvalidInputError
             If the folder is of another kind or was changed.
         """
-
-        def leaf_of(name: str) -> Any:
-            if name != cls.__name__:
-                raise InvalidInputError(
-                    f"got an estimator of class {name!r}, expected {cls.__name__!r}"
-                )
-            return cls
-
-        estimator: Self = load_as(path, leaf_of, predictor)
-        if hasattr(estimator, "env_"):  # a description of it, unless it was loaded without one
-            del estimator.env_
+        estimator = load_of(cls, path, predictor, "env_")
         if model is not None:
             estimator.env_ = model
         return estimator
