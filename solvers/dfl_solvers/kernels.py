@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numba
-import numpy as np
 
 from dfl_solvers.exceptions import InvalidInputError
 
@@ -31,12 +30,6 @@ _CHUNKS = 4
 
 # division as NumPy's: a check for zero before each would keep loops out of the vector registers
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-
-# the integer of the same size, and its bits that are all set in a NaN or an infinity
-_EXPONENTS = {
-    np.dtype(np.float64): (np.dtype(np.int64), np.int64(0x7FF0000000000000)),
-    np.dtype(np.float32): (np.dtype(np.int32), np.int32(0x7F800000)),
-}
 
 # kernels stamped since all that they call is known: at first, what follows in their file is not
 _stamped: set[Any] = set()
@@ -107,25 +100,6 @@ def _stamp(compiled: Any) -> None:
     with contextlib.suppress(OSError):  # sources that are no files, as in an archive
         stamps = [(at.st_size, at.st_mtime) for at in map(os.stat, sorted(files))]
         cache._source_stamp = tuple(stamps)
-
-
-@kernel
-def has_nonfinite(row: Any, mask: Any) -> Any:
-    """Say whether numbers (d,), seen as integers by ``bits``, hold a NaN or an infinity.
-
-    Compiled, for use in kernels: integer arithmetic runs in the lanes of the vector registers, a
-    sum of floating-point numbers does not.
-    """
-    found = 0
-    for j in range(len(row)):
-        found += (row[j] & mask) == mask
-    return found > 0
-
-
-def bits(costs: Any) -> tuple[Any, Any]:
-    """Return costs (n, d) seen as integers, and the mask of the bits that NaN and infinity set."""
-    kind, mask = _EXPONENTS[costs.dtype]
-    return costs.view(kind), mask
 
 
 def run(compiled: Callable[..., None], n: int, *arrays: Any, serial: int = SERIAL) -> None:

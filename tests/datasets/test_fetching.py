@@ -18,12 +18,14 @@ FETCH: dict[str, tuple[Callable[..., Any], str]] = {
     "fetch_energy_prices": (datasets.fetch_energy_prices, "icon_energy.zip"),
     "fetch_llm_preferences": (datasets.fetch_llm_preferences, "llm_preferences.csv.gz"),
     "fetch_llm_routing": (datasets.fetch_llm_routing, "llm_routing.csv.gz"),
+    "fetch_price_knapsack": (datasets.fetch_price_knapsack, "predopt_knapsack.npz"),
     "fetch_scheduling_days": (datasets.fetch_scheduling_days, "icon_energy.zip"),
     "fetch_scheduling_instance": (
         partial(datasets.fetch_scheduling_instance, 2),
         "predopt_scheduling/load2.txt",
     ),
 }
+LOCAL = ("fetch_cora_matching", "fetch_warcraft_maps")
 every = pytest.mark.parametrize("name", FETCH)
 
 
@@ -46,9 +48,18 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 def test_no_real_data_are_left_out() -> None:
     found = {name for name in datasets.__all__ if name.startswith("fetch_")}
-    # the maps of the game are read from a folder and never downloaded
-    assert found == {*FETCH, "fetch_warcraft_maps"}
-    assert "download" not in str(inspect.signature(datasets.fetch_warcraft_maps))
+    # read from a folder, and never downloaded
+    assert found == {*FETCH, *LOCAL}
+    for name in LOCAL:
+        assert "download" not in str(inspect.signature(getattr(datasets, name)))
+
+
+def test_what_is_never_downloaded_says_where_it_is_from(tmp_path: Path, offline: list[Any]) -> None:
+    with pytest.raises(InvalidInputError, match="cora"):
+        datasets.fetch_cora_matching(data_home=tmp_path)
+    with pytest.raises(InvalidInputError, match=r"download warcraft_maps.tar.gz from https://doi"):
+        datasets.fetch_warcraft_maps(tmp_path)
+    assert not offline
 
 
 @every
