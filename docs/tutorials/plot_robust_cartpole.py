@@ -68,11 +68,11 @@ for name, report in reports.items():
 # %%
 # What is lost
 # ------------
-# All three keep the pole up when nobody interferes. Attacks by action values take more than half of
-# the return of ``ppo`` and of ``arpo``; ``barpo`` keeps most of it here. One seed says little: over
-# the five seeds of the recipe ``robust-cartpole``, with tuned settings, paired intervals and learned
-# adversaries, no training under attack was shown to be better than ``ppo``. On the pendulum one was:
-# see the user guide on robustness.
+# All three keep the pole up when nobody interferes. Attacks by action values take more than half
+# of the return of ``ppo`` and of ``arpo``; ``barpo`` keeps most of it here. One seed says little:
+# over the five seeds of the recipe ``robust-cartpole``, with tuned settings, paired intervals and
+# learned adversaries, no training under attack was shown to be better than ``ppo``. On the
+# pendulum one was: see the user guide on robustness.
 
 columns = ["none", *(attack.name for attack in attacks), "worst"]
 plt.style.use("tableau-colorblind10")  # colors that all readers can tell apart
