@@ -66,6 +66,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_signature": False,
     "capture_repr": (),  # what a script says, it prints
+    "parallel": 2,  # two tutorials at a time, each on one thread
 }
 
 

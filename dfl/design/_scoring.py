@@ -131,8 +131,9 @@ def lateral(
         unit, lengths[rows] = directions(mean, normal)
         spread = off(costs - mean[:, None], normal)
         along = (spread @ unit[:, :, None])[..., 0]
-        total = np.vecdot(spread, spread).sum(axis=1) - np.vecdot(along, along)
-        variances[rows] = np.maximum(total, 0.0) / max(1, costs.shape[1] - 1)
+        total = np.vecdot(spread, spread).sum(axis=1)
+        across = _left(total, np.vecdot(along, along))
+        variances[rows] = across / max(1, costs.shape[1] - 1)
     return lengths, variances
 
 
@@ -144,5 +145,10 @@ def lateral_noise(
     normal = normals_of(criterion, oracle, posterior.mean.shape[1], project)
     noise = off(off(posterior.noise, normal).T, normal)
     unit, lengths = directions(posterior.mean, normal)
-    along = np.vecdot(unit @ noise, unit)
-    return lengths, np.maximum(np.trace(noise) - along, 0.0)
+    return lengths, _left(np.trace(noise), np.vecdot(unit @ noise, unit))
+
+
+def _left(total: Array, along: Array) -> Array:
+    """Return the variance that is not along the own direction; zero if it is rounding alone."""
+    across = total - along
+    return np.where(across > TINY * total, across, 0.0)

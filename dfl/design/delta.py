@@ -42,6 +42,10 @@ class DeltaDirectionalUncertainty:
     whose square is the first-order value of the mean squared distance of directions. A committee
     has the mean and covariance of its members.
 
+    Where one dimension is left after the projection, as between two decisions, a direction is a
+    sign and does not move to this order: all scores are zero, and tell no rows apart. Use
+    ``DirectionalUncertainty`` there.
+
     Examples
     --------
     >>> import numpy as np

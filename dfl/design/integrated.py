@@ -55,7 +55,8 @@ class IntegratedDirectionalDesign:
         g(z) = \frac{z^\top A^{-1} M_\varphi A^{-1} z}{1 + z^\top A^{-1} z}, \qquad
         M_\varphi = \sum_x p(x) \varphi(x) z(x) z(x)^\top.
 
-    Batches are greedy, with an update of rank one of :math:`A^{-1}` after each row.
+    Batches are greedy, with an update of rank one of :math:`A^{-1}` after each row. Where all
+    factors are zero, as between two decisions, rows count alike, as in ``IOptimal``.
 
     Examples
     --------
@@ -115,5 +116,7 @@ class IntegratedDirectionalDesign:
             factor = noise / np.maximum(lengths, deviation / 2 + none) ** 2
         else:
             factor = noise / np.maximum(2 * lengths, deviation + none)
+        if not factor.any():  # a sum of zeros would choose rows by their order
+            factor = np.ones(len(rows))
         features = model.features(rows)
         return features, moments(features, factor, law)

@@ -43,6 +43,10 @@ class RegretUncertainty:
     :math:`\sqrt{\operatorname{tr}(P_u \Sigma)}`, since regret does not exceed the size of the
     uncertainty where the mean vanishes.
 
+    Where one dimension is left after the projection, as between two decisions, a direction is a
+    sign and does not move to this order: all scores are zero, and tell no rows apart. Use
+    ``DirectionalUncertainty`` there.
+
     Examples
     --------
     >>> import numpy as np

@@ -33,7 +33,7 @@ class PerturbedFenchelYoungLoss(AbstractLoss):
         Number of noise draws per sample and step. The gradient is unbiased for any number.
     noise : {"normal", "gumbel", "multiplicative"}, default="normal"
         The law of the noise. ``"multiplicative"`` keeps the signs of the costs, for oracles that
-        need them; with ``"gumbel"`` the loss on a simplex is cross-entropy. See ``dfl.montecarlo``.
+        need them; with ``"gumbel"`` the loss on a simplex is cross-entropy. See ``dfl.layers``.
 
     Raises
     ------

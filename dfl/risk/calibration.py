@@ -84,7 +84,7 @@ def calibration_function(
     mean_cost : array-like of shape (d,)
         Expected costs (values, for a maximizing oracle) at some features.
     noise : {"normal", "gumbel", "multiplicative"}, Noise, or callable
-        Law of the costs around their mean: one of ``dfl.montecarlo``, or a function of a number n
+        Law of the costs around their mean: one of ``dfl.layers``, or a function of a number n
         and a NumPy Generator that returns n deviations (n, d) of mean zero, such as resampled
         residuals.
     eps : array-like of shape (k,)

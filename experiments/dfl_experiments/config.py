@@ -202,6 +202,11 @@ class AbstractConfig(AbstractModel):
     def _read_seeds(cls, value: Any) -> Any:
         return parse_seeds(value) if isinstance(value, str | int) else value
 
+    @field_validator("seeds")
+    @classmethod
+    def _once_each(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(value))
+
 
 @final
 class RunConfig(AbstractConfig):
@@ -225,7 +230,7 @@ class RunConfig(AbstractConfig):
         for name in value:
             if name not in MEASURES:
                 raise custom(f"got {name!r}, expected {one_of(name, MEASURES)}")
-        return value
+        return tuple(dict.fromkeys(value))
 
     @model_validator(mode="after")
     def _fit_together(self) -> RunConfig:

@@ -34,11 +34,14 @@ def explain(
     """
     first = error.errors(include_url=False)[0]
     kind, location = first["type"], first["loc"]
-    node, shown = raw, []
+    node = raw
+    shown: list[str] = []
     for part in location:
         own = isinstance(node, Mapping) and part in node
         if isinstance(part, str) and part in tagged and not own:
             continue  # the tag that chose the model is no key
+        if isinstance(part, str) and shown and not isinstance(node, Mapping | list | tuple):
+            continue  # pydantic's name for one of the types that a plain value may have
         node = step(node, part)
         named = isinstance(part, int) and isinstance(node, Mapping) and "name" in node
         shown.append(str(node["name"] if named else part))
@@ -62,6 +65,8 @@ def explain(
         # numbers stand there without quotes
         choices = [each.strip("'") for each in re.split(", | or ", first["ctx"]["expected"])]
         return f"{key}: got {first['input']!r}, expected {one_of(str(first['input']), choices)}"
+    if kind == "value_error":  # of this project: it says all of it
+        return str(first["ctx"]["error"])
     if kind == "config":
         return f"{key}: {first['msg']}" if key else first["msg"]
     return f"{key}: got {_short(first['input'])}, expected {_expected(first['msg'])}"

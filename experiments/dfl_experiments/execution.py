@@ -122,8 +122,9 @@ def execute(
     suspects: list[Cell] = []
     while left := [cell for cell in cells if cell.key not in ended]:
         batch, started = suspects[:1] or left, list[Cell]()
-        # one cell needs no process of its own, unless one died of it
-        n_jobs = engine.n_jobs if suspects else min(engine.n_jobs, len(batch))
+        # a single cell needs no process of its own, unless it is to be survived
+        alone = not suspects and engine.failures is None
+        n_jobs = min(engine.n_jobs, len(batch)) if alone else engine.n_jobs
         try:
             for key, failure in _stream(batch, store, engine, n_jobs, started.append):
                 ended.add(key)
@@ -172,7 +173,7 @@ def _work(cell: Cell, store: CellStore, engine: Engine, caller: int) -> tuple[st
     known = kept_failure(cell, engine.failures)
     if known is not None:
         return cell.key, known
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, OSError):
         if store.load(cell.key) is not None:
             return cell.key, None
     late = Failure(cell, f"it took longer than {engine.timeout} s", False, "timeout")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 from typing import Any
@@ -20,7 +21,7 @@ def where(backend: str, address: str | None) -> Iterator[None]:
     Raises
     ------
     InvalidInputError
-        If there is no such back-end, or no scheduler at the address.
+        If there is no such back-end, no scheduler at the address, or no worker.
     """
     from joblib import parallel_config
 
@@ -32,8 +33,16 @@ def where(backend: str, address: str | None) -> Iterator[None]:
             raise InvalidInputError(
                 f"cannot reach a Dask scheduler at {address}: {error}"
             ) from error
-        with client, parallel_config(backend="dask", client=client, n_jobs=-1):
-            yield
+        with client:
+            try:
+                client.wait_for_workers(1, timeout=10)
+            except TimeoutError as error:
+                raise InvalidInputError(
+                    f"the Dask scheduler at {address} has no worker, expected one at least; start "
+                    f"it by: dask worker --nthreads 1 {address}"
+                ) from error
+            with parallel_config(backend="dask", client=client, n_jobs=-1):
+                yield
         return
     # workers whose parent was killed notice by having nothing to do
     options = {"inner_max_num_threads": 1, "idle_worker_timeout": 10}
@@ -41,7 +50,9 @@ def where(backend: str, address: str | None) -> Iterator[None]:
         config = parallel_config(backend=backend, **options if backend == "loky" else {})
     except (ValueError, ImportError) as error:
         raise InvalidInputError(f"backend: got {backend!r}: {error}") from error
-    with config:
+    with config, warnings.catch_warnings():
+        # it starts another one, and what was computed is kept
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs")
         yield
 
 

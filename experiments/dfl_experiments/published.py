@@ -42,6 +42,8 @@ class Criterion(AbstractModel):
     """Ratio to this method, seed by seed; None for percent."""
     low: float = float("-inf")
     high: float = float("inf")
+    above: float = float("-inf")
+    """Not met by the bound itself, as ``low`` is: a tie is no win."""
     model_config = AbstractModel.model_config | {"allow_inf_nan": True}
 
 
@@ -72,7 +74,8 @@ class Verdict:
     @property
     def met(self) -> bool:
         """Whether it does."""
-        return self.criterion.low <= self.median <= self.criterion.high
+        wanted = self.criterion
+        return wanted.low <= self.median <= wanted.high and self.median > wanted.above
 
     def __str__(self) -> str:
         wanted = self.criterion
@@ -80,6 +83,7 @@ class Verdict:
         if wanted.relative_to is not None:
             what = f"median ratio of {wanted.method} to {wanted.relative_to}"
         bounds = [f"at least {wanted.low:g}"] if isfinite(wanted.low) else []
+        bounds += [f"above {wanted.above:g}"] if isfinite(wanted.above) else []
         bounds += [f"at most {wanted.high:g}"] if isfinite(wanted.high) else []
         return (
             f"{'met' if self.met else 'MISSED'}: {wanted.name}, {wanted.problem}: {what}: "

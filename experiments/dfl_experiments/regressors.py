@@ -10,7 +10,9 @@ from dfl.exceptions import InvalidInputError
 from dfl_experiments.config_errors import one_of
 from dfl_experiments.problems.base import Fold
 
-Regressor = Literal["linear", "ridge", "random-forest", "boosting"]
+Regressor = Literal["linear", "ridge", "random-forest", "random-forest-per-cost", "boosting"]
+# costs that each have a model of their own; a random forest of all costs has one set of trees
+_PER_COST = ("random-forest-per-cost", "boosting")
 
 
 def regressor(name: Regressor, parameters: Mapping[str, Any], fold: Fold, seed: int) -> Any:
@@ -31,6 +33,7 @@ def regressor(name: Regressor, parameters: Mapping[str, Any], fold: Fold, seed: 
         "linear": LinearRegression,
         "ridge": Ridge,
         "random-forest": RandomForestRegressor,
+        "random-forest-per-cost": RandomForestRegressor,
         "boosting": HistGradientBoostingRegressor,
     }[name]
     known = list(inspect.signature(leaf).parameters)
@@ -42,6 +45,6 @@ def regressor(name: Regressor, parameters: Mapping[str, Any], fold: Fold, seed: 
     if name == "ridge":
         # a penalty means the same for features of all units
         return make_pipeline(StandardScaler(), model)
-    if name == "boosting" and fold.train.y.ndim > 1:
+    if name in _PER_COST and fold.train.y.ndim > 1:
         return MultiOutputRegressor(model)
     return model

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, final
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from dfl.exceptions import InvalidInputError
 from dfl_experiments.base import AbstractModel
 from dfl_experiments.config_errors import custom
 
@@ -56,6 +58,11 @@ def grid(space: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
 
 
+def n_combinations(space: Mapping[str, Any]) -> int:
+    """Return how many combinations the lists of a space have, without making them."""
+    return math.prod(map(len, space.values()))
+
+
 def ranges(space: Mapping[str, Any]) -> list[str]:
     """Return the names of what is a range, of which there is no list of all values."""
     return [name for name, axis in space.items() if isinstance(axis, Range)]
@@ -73,6 +80,11 @@ def corners(space: Mapping[str, Any]) -> list[dict[str, Any]]:
 def merged(fields: Mapping[str, Any], setting: Mapping[str, Any]) -> dict[str, Any]:
     """Return fields changed by a setting, whose names may be dotted.
 
+    Raises
+    ------
+    InvalidInputError
+        If there is a dot after the name of a field that is no mapping.
+
     Examples
     --------
     >>> merged({"a": 1, "b": {"c": 2, "d": 3}}, {"a": 5, "b.c": 4})
@@ -81,5 +93,8 @@ def merged(fields: Mapping[str, Any], setting: Mapping[str, Any]) -> dict[str, A
     found = dict(fields)
     for name, value in setting.items():
         field, dot, key = name.partition(".")
-        found[field] = {**(found.get(field) or {}), key: value} if dot else value
+        inside = found.get(field) or {}
+        if dot and not isinstance(inside, Mapping):
+            raise InvalidInputError(f"got {name!r}, expected {field!r}, which has no parts")
+        found[field] = {**inside, key: value} if dot else value
     return found

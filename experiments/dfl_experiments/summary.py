@@ -8,6 +8,7 @@ from typing import Any, final
 
 from dfl_experiments.config import RunConfig
 from dfl_experiments.constraint_methods import TwoStageConstraints
+from dfl_experiments.held_out_lasso import HeldOutLasso
 from dfl_experiments.measures import MEASURES, Estimate, Measure, Outcome
 from dfl_experiments.methods import DecisionFocused, TwoStage
 from dfl_experiments.runner import Cell
@@ -73,7 +74,7 @@ def baseline(config: RunConfig) -> str | None:
         if isinstance(method, TwoStage | TwoStageConstraints) and method.regressor == "linear":
             return method.name
     for method in config.methods:
-        if isinstance(method, DecisionFocused) and method.loss == "squared":
+        if isinstance(method, DecisionFocused | HeldOutLasso) and method.loss == "squared":
             return method.name
     return None
 

@@ -22,8 +22,8 @@ def time_limit(seconds: float | None, give_up: Callable[[], None], grace: float)
     """Raise in this thread once the time is over.
 
     An alarm of the operating system would do for the main thread only, and a cluster computes in
-    others. Compiled code hears of the end when it returns to Python; imports and compilation come
-    to their end first.
+    others. Compiled code hears of the end when it returns to Python; imports and compilation
+    come to their end first; where the time ended in them, it begins anew.
 
     Parameters
     ----------
@@ -47,7 +47,10 @@ def time_limit(seconds: float | None, give_up: Callable[[], None], grace: float)
         if over.wait(seconds):
             return
         while _inside(thread, _WHOLE):
-            if over.wait(0.02):
+            while _inside(thread, _WHOLE):
+                if over.wait(0.02):
+                    return
+            if over.wait(seconds):
                 return
         with lock:
             if over.is_set():
@@ -62,8 +65,12 @@ def time_limit(seconds: float | None, give_up: Callable[[], None], grace: float)
     try:
         yield
     finally:
-        with lock:
+        try:
+            with lock:
+                over.set()
+        except OutOfTime:  # it came just here
             over.set()
+            raise
 
 
 def _inside(thread: int, files: tuple[str, ...]) -> bool:

@@ -255,6 +255,31 @@ def test_posterior_and_its_own_draws_agree(rng) -> None:
         )
 
 
+def test_between_two_decisions_a_direction_is_a_sign_and_rounding_is_no_uncertainty(rng) -> None:
+    """Left of the projection is a line; what rounding leaves across it would choose the rows."""
+    costs = rng.normal([3.0, 0.0], size=(9, 60, 2))
+    members, numbers = FiniteHypothesisClass(costs), np.arange(60)
+    X = rng.normal(size=(60, 3))
+    posterior = BayesianLinearRegression().fit(X, costs[0])
+    for criterion in (RegretUncertainty(), DeltaDirectionalUncertainty()):
+        assert not criterion.score(members, numbers, Simplex(2)).any()
+        assert not criterion.score(posterior, X, Simplex(2)).any()
+        assert criterion.score(members, numbers, Box(2)).all()
+        assert criterion.score(posterior, X, Box(2)).all()
+    # of designs it leaves the classical one
+    for weight in ("direction", "regret"):
+        np.testing.assert_allclose(
+            IntegratedDirectionalDesign(weight).score(posterior, X, Simplex(2)),
+            IOptimal().score(posterior, X),
+        )
+    # the widest difference of directions does see who disagrees
+    signs = np.sign(costs[..., 0] - costs[..., 1])
+    disagree = signs.min(axis=0) < signs.max(axis=0)
+    assert 0 < disagree.sum() < 60
+    found = DirectionalUncertainty().score(members, numbers, Simplex(2))
+    np.testing.assert_allclose(found, 2.0 * disagree, atol=1e-12)
+
+
 def test_cone_of_round_noise_is_exact_and_of_other_noise_an_eigenvalue(rng) -> None:
     mean = np.array([[3.0, 4.0, 0.0], [0.3, 0.4, 0.0]])
     criterion = ConeDirectionalUncertainty(radius=2.0)

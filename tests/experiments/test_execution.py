@@ -6,14 +6,17 @@ import importlib
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal, final
 
 import cloudpickle
 import pytest
 
 from dfl.exceptions import InvalidInputError, TrainingError
+from dfl_experiments import time_limit as limits
 from dfl_experiments.cells import CellStore, StorageError
 from dfl_experiments.execution import Engine, execute, kept_failure
 from dfl_experiments.methods import AbstractMethod, Judgement
@@ -94,6 +97,36 @@ def test_without_a_record_an_unknown_error_ends_the_run(tmp_path: Path) -> None:
         execute(cells("works"), store, Engine(backend="lokki"), lambda: None)
 
 
+def test_a_cell_that_cannot_be_read_is_computed_and_that_it_cannot_be_written_is_told(
+    tmp_path: Path,
+) -> None:
+    store = CellStore(tmp_path / "cells")
+    (cell,) = cells("works")
+    store.path(cell.key).mkdir()
+    with pytest.raises(StorageError, match="cannot write"):
+        execute([cell], store, Engine(), lambda: None)
+
+
+def test_a_time_limit_that_comes_at_the_very_end_kills_nothing_later(monkeypatch) -> None:
+    class Late(threading.Event):
+        calls = 0
+
+        def set(self) -> None:
+            self.calls += 1
+            if self.calls == 1:
+                raise OutOfTime
+            super().set()
+
+    late, killed = Late(), []
+    # not in threading itself, whose threads have events of their own
+    names = {name: getattr(threading, name) for name in ("Lock", "Thread", "get_ident")}
+    monkeypatch.setattr(limits, "threading", SimpleNamespace(**names, Event=lambda: late))
+    with pytest.raises(OutOfTime), time_limit(60, lambda: killed.append(1), 0):
+        pass
+    assert late.is_set()
+    assert not killed
+
+
 def test_a_time_limit_in_a_thread(tmp_path: Path) -> None:
     store, failures = CellStore(tmp_path / "cells"), CellStore(tmp_path / "failures")
     engine = Engine(2, "threading", timeout=0.3, failures=failures)
@@ -118,6 +151,9 @@ def test_a_process_that_dies_takes_no_other_cell_with_it(tmp_path: Path) -> None
     for cell in planned:
         assert (store.load(cell.key) is None) == (cell.method.name in found)
         assert (kept_failure(cell, failures) is None) == (cell.method.name not in found)
+    # nor does one that is alone take this process with it
+    (alone,) = execute([Cell("fates", Fates(), Fate(name="hangs"), 9)], store, engine, list)
+    assert alone.status == "timeout"
 
 
 def test_a_full_disk_ends_the_run_before_it_begins(

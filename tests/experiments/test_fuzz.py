@@ -374,6 +374,16 @@ def test_configurations(text: str, changes: list[str], seeds: str) -> None:
         call("run", str(here / "run.yaml"), *options, f"--seeds={seeds}", "--print-config")
 
 
+def test_infinite_coefficients_are_one_line_too(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("\n".join(",".join(line) for line in rows(0)))
+    for number in ("inf", "-inf", "nan"):
+        (tmp_path / "model.mps").write_text(MPS.replace("cost 0.5", f"cost {number}"))
+        assert call(
+            "fit", str(tmp_path / "train.csv"), "--problem", str(tmp_path / "model.mps"),
+            "--features", "f*", "--costs", "c*", "--out", str(tmp_path / "model"),
+        ) == BAD_INPUT  # fmt: skip
+
+
 def test_yaml_that_python_stumbles_over_is_one_line_too(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("\n".join(",".join(line) for line in rows(0)))
     path = tmp_path / "odd.yaml"

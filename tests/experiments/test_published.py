@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas
 import pytest
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 
 from dfl.exceptions import InvalidInputError, UnsupportedError
@@ -18,6 +19,7 @@ from dfl_experiments.problems import (
     CoraMatchingProblem,
     CubicTopKProblem,
     PriceKnapsackProblem,
+    ShortestPathProblem,
     ShuffledEnergyProblem,
     SPOPortfolioProblem,
     SPOShortestPathProblem,
@@ -25,6 +27,7 @@ from dfl_experiments.problems import (
 from dfl_experiments.problems.base import Fold
 from dfl_experiments.published import Criterion, judge, numbers_of, published
 from dfl_experiments.published_training import PublishedTraining
+from dfl_experiments.regressors import regressor
 
 
 def members(name: str) -> list[RunConfig]:
@@ -75,6 +78,32 @@ def test_verdicts() -> None:
     percent = Criterion(name="level", problem="p", method="a", low=8.0, high=12.0)
     assert judge([percent], known)[0].median == pytest.approx(10.0)
     assert judge([percent], {}) == []
+    tie = {("p", "a"): {0: 0.1, 1: 0.1}, ("p", "b"): {0: 0.1, 1: 0.1}}
+    wins = Criterion(name="a wins", problem="p", method="b", relative_to="a", above=1.0)
+    (verdict,) = judge([wins], tie)
+    assert not verdict.met  # a tie is no win
+    assert str(verdict).endswith("expected above 1")
+    assert judge([wins.model_copy(update={"above": 0.99})], tie)[0].met
+
+
+def test_least_squares_must_win_beyond_a_tie_where_it_is_published_to_win() -> None:
+    honest = {c.problem: c for c in published()["replicate-spo"].criteria if "least" in c.name}
+    assert set(honest) == {"n 100, noise 0.5, degree 1", "n 100, noise 0.5, degree 2"}
+    assert {wanted.above for wanted in honest.values()} == {1.0}
+
+
+def test_a_forest_per_cost_is_what_the_publication_fitted() -> None:
+    fold = fold_of(ShortestPathProblem(kind="shortest-path", n_train=60, n_test=20))
+    settings = {"n_estimators": 3}
+    own = regressor("random-forest-per-cost", settings, fold, 7).fit(fold.train.X, fold.train.y)
+    for cost in (0, 39):
+        alone = RandomForestRegressor(3, random_state=7).fit(fold.train.X, fold.train.y[:, cost])
+        expected = alone.predict(fold.test.X)
+        np.testing.assert_allclose(own.predict(fold.test.X)[:, cost], expected)
+    for name in ("pyepo-shortest-path", "pyepo-knapsack", "pyepo-tsp"):
+        for config in members(name):
+            (forest,) = (m for m in config.methods if m.name == "random forest")
+            assert forest.regressor == "random-forest-per-cost"
 
 
 def test_a_tiny_penalty_is_least_squares_and_a_large_one_the_mean() -> None:
@@ -219,6 +248,8 @@ def test_a_cut_of_the_recipe(
     for method in load(name).methods:
         if hasattr(method, "max_iter"):
             settings.append(f"methods.{method.name}.max_iter=1")
+        if getattr(method, "regressor", "") == "random-forest-per-cost":
+            settings.append(f"methods.{method.name}.parameters={{n_estimators: 1}}")
     words = [word for setting in settings for word in ("--set", setting)]
     code, out, err = dfl("run", name, "--out", "r", "--seeds", "0", "--n-jobs", "1", *words)
     assert (code, err) == (0, "")

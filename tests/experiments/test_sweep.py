@@ -17,8 +17,10 @@ import pandas
 import pytest
 import yaml
 
-from dfl_experiments.problems import ShortestPathProblem
+from dfl_experiments.methods import TwoStage
+from dfl_experiments.problems import PortfolioSP500Problem, ShortestPathProblem
 from dfl_experiments.sweep.held_out import HeldOut
+from dfl_experiments.sweep.plan import Pair, Trial, validation_regret
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 SWEEP: dict[str, Any] = {
@@ -123,6 +125,27 @@ def test_held_out_instances_are_the_last_of_the_training_table() -> None:
         seen = getattr(whole.train, name)
         numpy.testing.assert_array_equal(getattr(fold.train, name), seen[:40])
         numpy.testing.assert_array_equal(getattr(fold.test, name), seen[40:])
+
+
+def test_where_time_goes_on_what_is_tested_first_is_never_learned_from() -> None:
+    problem = PortfolioSP500Problem(
+        kind="portfolio-sp500", first_test_year=2010, last_test_year=2012
+    )
+    (fold,) = HeldOut(problem=problem).folds(0)
+    assert fold.train.X.index.max() < fold.test.X.index.min()
+    assert fold.test.X.index.max().year == 2009
+
+
+def test_a_trial_without_a_regret_is_not_chosen() -> None:
+    problem = ShortestPathProblem(kind="shortest-path")
+    method = TwoStage(name="a", estimator="two-stage", tune={"features": ["given", "spline"]})
+    pair = Pair("grid", problem, method)
+    for number, optimal in enumerate((0.0, 4.0)):
+        cell = pair.trial({}, 1000)
+        value = validation_regret(cell, {"regret": [optimal], "optimal": [optimal], "sign": 1})
+        pair.trials.append(Trial(number, cell, {}, value))
+    assert [trial.value for trial in pair.trials] == [None, 1.0]
+    assert pair.best is pair.trials[1]
 
 
 def test_failures_stay_in_the_table_until_they_are_retried(

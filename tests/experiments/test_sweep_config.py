@@ -10,6 +10,7 @@ import yaml
 from dfl.exceptions import InvalidInputError
 from dfl_experiments.config_file import load
 from dfl_experiments.space import Range, corners, grid
+from dfl_experiments.sweep.commands import _default_folder
 from dfl_experiments.sweep.config import SweepConfig, load_sweep
 from dfl_experiments.sweep.tuners import GridTuner, OptunaTuner
 
@@ -105,6 +106,13 @@ TWO = [*spo(learning_rate=[0.1]), {**spo(learning_rate=[0.1, 1])[0], "name": "b"
         ({"methods": [SWEEP["methods"][0]] * 2}, "the name 'least squares' is taken"),
         ({"timeout": 0}, "timeout: got 0, expected a number greater than 0"),
         ({"tim": 0}, "did you mean"),
+        ({"methods": spo(**{"max_iter.x": [1]})}, "tune: got 'max_iter.x', expected 'max_iter'"),
+        ({"methods": [{**TWO[0], "max_iter": 1, "each": {"max_iter.x": [1]}}]}, "methods.0.each: "),
+        ({"methods": [{"estimator": "decision-focused"}]}, "methods.0.name: missing"),
+        ({"methods": [{**TWO[0], "predictor": "mpl"}]}, "predictor: got 'mpl', expected one of"),
+        ({"predictors": {"a": {"predictr": "mlp"}}}, "predictors: got the field 'predictr'"),
+        ({"seeds": "a"}, "seeds: got 'a', expected seeds such as 0:10"),
+        ({"methods": spo(learning_rate={"low": "a", "high": 2})}, "rate.low: got 'a', expected"),
     ],
 )
 def test_mistakes_name_the_key(written, changed: dict, message: str) -> None:
@@ -112,6 +120,30 @@ def test_mistakes_name_the_key(written, changed: dict, message: str) -> None:
         load_sweep(written(**changed))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_said_twice_counts_once(written) -> None:
+    config = load_sweep(written(seeds=[1, 0, 1], metrics=["normalized-regret"] * 2))
+    assert config.seeds == (1, 0)
+    assert config.metrics == ("normalized-regret",)
+
+
+def test_a_method_with_a_predictor_of_no_class_stays_as_it_is(written) -> None:
+    (method,) = load_sweep(written(methods=[{**TWO[0], "predictor": "convolution"}])).methods
+    assert (method.name, method.predictor) == ("spo+", "convolution")
+
+
+def test_combinations_are_counted_without_making_them(written) -> None:
+    tune = {key: list(range(1, 500)) for key in ("max_iter", "n_iter_no_change", "batch_size")}
+    assert load_sweep(written(methods=spo(**tune))).n_trials == 499**3
+
+
+def test_more_trials_and_seeds_share_a_folder(written) -> None:
+    folder = _default_folder(load_sweep(written()))
+    many = load_sweep(written(tuner="optuna"), seeds="0:9", trials=7, timeout=5)
+    more = load_sweep(written(tuner="optuna"), trials=9)
+    assert _default_folder(many) == _default_folder(more) != folder
+    assert _default_folder(load_sweep(written(), ["problems.knapsack.n_items=9"])) != folder
 
 
 def test_a_run_is_no_sweep_and_a_sweep_no_run(written) -> None:

@@ -16,7 +16,7 @@ from dfl_experiments.reports.overall import overall
 from dfl_experiments.reports.page import Entry, Page, Section, Sheet
 from dfl_experiments.reports.problem import about
 from dfl_experiments.reports.verdict import kinds_of, verdicts
-from dfl_experiments.summary import Row
+from dfl_experiments.summary import OVER_SEEDS, Row
 
 
 def build(
@@ -31,7 +31,8 @@ def build(
     baseline : str, optional
         The method that others are compared with; default: least squares.
     metric : str, optional
-        What methods are ranked by; default: the first that all results have.
+        What methods are ranked by; default: the first that all results have, one that tells
+        better from worse if there is any.
 
     Raises
     ------
@@ -85,12 +86,24 @@ def _answer(run: Loaded, numbers: Numbers, main: Metric) -> Section | None:
         plain_words.by_predictor(found, main),
         plain_words.least_squares_wins(wins, base),
         plain_words.how_chosen(n_seeds),
+        plain_words.one_data_set(_same_data(numbers, main, [one.problem for one in whole])),
     ]
     return Section(
         "In plain words",
         [text for text in paragraphs if text],
         [plain_words.sheet(found, main)],
     )
+
+
+def _same_data(numbers: Numbers, main: Metric, problems: Sequence[str]) -> list[str]:
+    """Return the problems of which several seeds share the data."""
+    return [
+        problem
+        for problem in problems
+        if any(
+            row.n_seeds > 1 and row.interval != OVER_SEEDS for row in numbers.of(problem, main.name)
+        )
+    ]
 
 
 def _least(rows: Sequence[Row]) -> str | None:

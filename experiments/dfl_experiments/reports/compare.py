@@ -42,6 +42,8 @@ def common_metric(runs: Sequence[Loaded], wanted: str | None = None) -> Metric:
                 )
         have = "; ".join(f"{run.folder}: {', '.join(metrics_of(run))}" for run in runs)
         raise InvalidInputError(f"the runs have no metric in common ({have})")
+    # what tells better from worse comes before what only describes
+    found.sort(key=lambda name: shared[0][name].better is None)
     return shared[0][wanted or found[0]]
 
 

@@ -28,11 +28,12 @@ def failures_of(bad: Any, record: Mapping[str, Any]) -> list[Failure]:
         cell += "" if line["trial"] is None else f", trial {int(line['trial'])}"
         seed = "" if line["seed"] is None else str(int(line["seed"]))
         found[cell, seed] = Failure(cell, seed, str(line["status"]), str(line["error"]))
+    if found:  # a sweep: its rows say all that its record does
+        return list(found.values())
     cells = record.get("cells") or {}
     for name, reason in cells.get("failed", {}).items():
         cell, _, seed = name.rpartition(", seed ")
-        if (cell, seed) not in found:
-            found[cell, seed] = Failure(cell or name, seed, "failed", str(reason))
+        found[cell, seed] = Failure(cell or name, seed, "failed", str(reason))
     return list(found.values())
 
 

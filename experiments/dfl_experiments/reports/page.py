@@ -101,7 +101,8 @@ def estimate(interval: Interval, percent: bool, signed: bool = False) -> Entry:
     if not percent:
         return Entry(shown(interval, signed), interval.mean)
     mean, low, high = (
-        f"{100 * value:{'+' if signed else ''}.2f}"
+        # no minus before what is rounded to zero
+        f"{round(100 * value, 2) + 0.0:{'+' if signed else ''}.2f}"
         for value in (interval.mean, interval.low, interval.high)
     )
     known = math.isfinite(interval.low) and math.isfinite(interval.high)

@@ -97,6 +97,17 @@ def how_chosen(n_seeds: int) -> str:
     )
 
 
+def one_data_set(problems: Sequence[str]) -> str:
+    """Say what seeds that share their data cannot tell; empty where each draws its own."""
+    if not problems:
+        return ""
+    return (
+        f"Seeds share one data set on {_listed(problems)}: above, intervals there are those of "
+        "training alone, and the best methods were chosen on the instances that they are judged "
+        "by. The tables have the intervals over test instances where the run has left them."
+    )
+
+
 def sheet(found: Sequence[Verdict], metric: Metric) -> Sheet:
     """Make the table behind the answer."""
     crossed = any(one.predictor is not None for one in found)

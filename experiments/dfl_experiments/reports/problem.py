@@ -26,14 +26,16 @@ def about(problem: str, numbers: Numbers, known: Mapping[str, Metric], main: Met
 
 def _sheet(problem: str, metric: Metric, numbers: Numbers) -> Sheet:
     rows, whole = numbers.of(problem, metric.name), numbers.whole(problem, metric.name)
-    base = numbers.baseline
+    # no column for differences from what was not measured
+    base = numbers.baseline if any(row.difference for row in rows) else None
+    solved = any(row.solves for row in rows)
     columns = ["method", "mean [95 %]"]
     if base is not None:
         columns.append(f"minus {base} [95 %]")
-    ranks, shares = _ranks(whole, metric), _closable(whole, metric, base)
+    ranks, shares = _ranks(whole, metric), _closable(whole, metric, numbers.baseline)
     columns += ["rank"] if ranks else []
     columns += ["closable left, %"] if shares else []
-    columns += ["train, s", "solves", "seeds"]
+    columns += ["train, s", *(["solves"] if solved else []), "seeds"]
     lines = []
     for row in rows:
         line = [Entry(row.method), estimate(Interval(*row.estimate), metric.percent)]
@@ -44,7 +46,9 @@ def _sheet(problem: str, metric: Metric, numbers: Numbers) -> Sheet:
             line.append(number(ranks.get(row.method), 1))
         if shares:
             line.append(number(shares.get(row.method), 0))
-        line += [number(row.seconds), number(row.solves, 0), number(row.n_seeds, 0)]
+        line.append(number(row.seconds))
+        line += [number(row.solves, 0)] if solved else []
+        line.append(number(row.n_seeds, 0))
         lines.append(line)
     sign = -1 if metric.better == "higher" else 1
     lines.sort(key=lambda line: sign * (line[1].key or 0.0))
@@ -57,7 +61,7 @@ def _sheet(problem: str, metric: Metric, numbers: Numbers) -> Sheet:
         caption += " Rank: of the mean"
         caption += "." if len(whole) == len(rows) else ", of methods with all seeds."
     if shares:
-        caption += f" Closable left: 100 is {base}, 0 the least possible."
+        caption += f" Closable left: 100 is {numbers.baseline}, 0 the least possible."
     return Sheet(metric.unit + better, columns, lines, caption)
 
 

@@ -11,11 +11,10 @@ from dfl_experiments import workflow
 from dfl_experiments.cells import CellStore
 from dfl_experiments.config import Config
 from dfl_experiments.execution import kept_failure
-from dfl_experiments.measures import MEASURES
 from dfl_experiments.runner import Cell, plan
-from dfl_experiments.summary import Results, outcome
+from dfl_experiments.summary import Results
 from dfl_experiments.sweep.config import SweepConfig
-from dfl_experiments.sweep.plan import Pair, Trial, pairs
+from dfl_experiments.sweep.plan import Pair, Trial, pairs, validation_regret
 from dfl_experiments.sweep.results import records
 
 Record = dict[str, Any]
@@ -82,7 +81,7 @@ def _follow_trials(
         found = _results([cell], store)
         if not found and kept_failure(cell, failures) is None:
             return False
-        value = MEASURES["normalized-regret"].value(outcome(*found[0])) if found else None
+        value = validation_regret(*found[0]) if found else None
         pair.trials.append(Trial(number, cell, setting, value))
         tuner.tell(value)
     return True

@@ -15,7 +15,7 @@ from dfl_experiments.standings import NOTHING
 # losses that ask how far predicted costs are from true ones, and nothing about decisions
 PREDICTION = ("squared", "absolute", "huber")
 _TWO_STAGE = ("two-stage", "two-stage-constraints")
-_FOCUSED = ("decision-focused", "constraints")
+_FOCUSED = ("decision-focused", "constraints", "published-training", "held-out-lasso")
 
 Seeds = Mapping[int, float]
 

@@ -101,7 +101,10 @@ def _run(
     try:
         if estimate:
             hours = run.estimate(Console(stderr=True, quiet=quiet)) / 3600
-            typer.echo(f"the whole would take some {hours:.2g} hours with {n_jobs} processes")
+            # a cluster has its own number of processes
+            number = "one process" if address is not None else f"{n_jobs} processes"
+            hours /= 1 if address is not None else n_jobs
+            typer.echo(f"the whole would take some {hours:.2g} hours with {number}")
             return 0
         outcome = run.complete(Console(stderr=True, quiet=quiet))
     except KeyboardInterrupt:
@@ -138,7 +141,7 @@ def _without_result(kind: str, reasons: dict[str, str]) -> Sequence[str]:
 
 
 def _default_folder(config: SweepConfig) -> Path:
-    """Return where a sweep is kept; more seeds of the same sweep share the folder."""
+    """Return where a sweep is kept; more seeds or trials of the same sweep share the folder."""
     record: dict[str, Any] = config.model_dump(mode="json")
-    known = {key: value for key, value in record.items() if key not in ("seeds", "timeout")}
+    known = {key: record[key] for key in ("problems", "methods", "tuner", "trial_seed")}
     return Path("runs") / f"{config.name}-{digest(known)[:8]}"

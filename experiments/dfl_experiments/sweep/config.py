@@ -23,7 +23,7 @@ from dfl_experiments.config_file import read, set_key, split
 from dfl_experiments.measures import MEASURES
 from dfl_experiments.methods import MINIMUM, AbstractMethod
 from dfl_experiments.problems.base import AbstractProblem
-from dfl_experiments.space import Range, corners, grid, ranges
+from dfl_experiments.space import Range, corners, n_combinations, ranges
 from dfl_experiments.sweep.expand import expand
 
 _TAGS: dict[str, type[AbstractModel]] = {**TAGGED, "range": Range, "choices": Range}
@@ -52,7 +52,7 @@ class SweepConfig(AbstractConfig):
         for name in value:
             if name not in MEASURES:
                 raise custom(f"got {name!r}, expected {one_of(name, MEASURES)}")
-        return value
+        return tuple(dict.fromkeys(value))
 
     @model_validator(mode="after")
     def _fit_together(self) -> SweepConfig:
@@ -74,8 +74,12 @@ class SweepConfig(AbstractConfig):
             for setting in corners(method.tune):
                 try:
                     method.chosen(setting)
-                except ValidationError as error:
-                    wrong = explain(error, {}, type(method), _TAGS)
+                except (ValidationError, InvalidInputError) as error:
+                    wrong = (
+                        explain(error, {}, type(method), _TAGS)
+                        if isinstance(error, ValidationError)
+                        else error
+                    )
                     raise custom(f"methods.{method.name}.tune: {wrong}") from error
         if self.tuner == "grid":
             self._check_grids()
@@ -90,7 +94,7 @@ class SweepConfig(AbstractConfig):
                     f"methods.{method.name}.tune.{name}: got a range, expected a list, or the "
                     "tuner 'optuna' with a number of trials"
                 )
-        numbers = {method.name: len(grid(method.tune)) for method in self.tuned}
+        numbers = {method.name: n_combinations(method.tune) for method in self.tuned}
         if len(set(numbers.values())) > 1:
             raise custom(f"methods: got numbers of trials {numbers}, expected as many for each")
         if self.trials is not None:
@@ -108,7 +112,7 @@ class SweepConfig(AbstractConfig):
         """Trials of each tuned method on each problem; 0 if there is nothing to choose."""
         if not self.tuned:
             return 0
-        return len(grid(self.tuned[0].tune)) if self.tuner == "grid" else self.trials or 0
+        return n_combinations(self.tuned[0].tune) if self.tuner == "grid" else self.trials or 0
 
     def parts(self) -> Iterator[tuple[str, AbstractProblem]]:
         """Yield the problems by the names they have in the results."""

@@ -8,6 +8,8 @@ from typing import Any
 
 from dfl.exceptions import InvalidInputError
 from dfl_experiments.config import TAGGED
+from dfl_experiments.config_errors import one_of
+from dfl_experiments.methods import AbstractMethod
 from dfl_experiments.space import grid, merged
 
 # between the name of a method and that of its predictor class
@@ -40,6 +42,7 @@ def expand(raw: Mapping[str, Any], source: str) -> dict[str, Any]:
             f"{source}: predictors: got {predictors!r}, expected names with fields of methods, "
             "such as {linear: {predictor: linear}}"
         )
+    _check_fields(predictors, source)
     if isinstance(found.get("problems"), dict):
         found["problems"] = {
             f"{name}{note}": spec
@@ -56,6 +59,18 @@ def expand(raw: Mapping[str, Any], source: str) -> dict[str, Any]:
     return found
 
 
+def _check_fields(predictors: Mapping[str, Mapping[str, Any]], source: str) -> None:
+    methods = [leaf for leaf in TAGGED.values() if issubclass(leaf, AbstractMethod)]
+    known = dict.fromkeys(name for leaf in methods for name in leaf.model_fields)
+    for fields in predictors.values():
+        for field in fields:
+            if field not in known:
+                raise InvalidInputError(
+                    f"{source}: predictors: got the field {field!r}, expected "
+                    f"{one_of(str(field), known)}"
+                )
+
+
 def _each(entry: Any, where: str) -> list[tuple[str, Any]]:
     """Return an entry with each combination of its lists, and what tells them apart."""
     if not isinstance(entry, dict) or "each" not in entry:
@@ -68,14 +83,19 @@ def _each(entry: Any, where: str) -> list[tuple[str, Any]]:
         raise InvalidInputError(
             f"{where}.each: got {lists!r}, expected fields with lists, such as {{degree: [1, 4]}}"
         )
-    return [
-        (" " + " ".join(f"{key}={value}" for key, value in chosen.items()), merged(rest, chosen))
-        for chosen in grid(lists)
-    ]
+    try:
+        return [
+            ("".join(f" {key}={value}" for key, value in chosen.items()), merged(rest, chosen))
+            for chosen in grid(lists)
+        ]
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{where}.each: {error}") from error
 
 
 def _renamed(spec: Any, note: str) -> Any:
-    return {**spec, "name": f"{spec.get('name', '')}{note}"} if note else spec
+    if not note or not isinstance(spec.get("name"), str):
+        return spec
+    return {**spec, "name": f"{spec['name']}{note}"}
 
 
 def _crossed(spec: Any, predictors: Mapping[str, Mapping[str, Any]]) -> list[Any]:
@@ -84,12 +104,15 @@ def _crossed(spec: Any, predictors: Mapping[str, Mapping[str, Any]]) -> list[Any
     fields = {field for each in predictors.values() for field in each}
     if not fields or leaf is None or not fields <= set(leaf.model_fields):
         return [spec]
-    return [
-        {**spec, **each, "name": f"{spec.get('name')}{SEPARATOR}{name}"}
+    if not isinstance(spec.get("name"), str):
+        return [spec]
+    crossed = [
+        {**spec, **each, "name": f"{spec['name']}{SEPARATOR}{name}"}
         for name, each in predictors.items()
         # what the method says itself is not changed
         if not any(field in spec and spec[field] != each[field] for field in each)
     ]
+    return crossed or [spec]  # of a class of its own
 
 
 def family(name: str) -> tuple[str, str | None]:

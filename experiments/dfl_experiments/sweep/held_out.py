@@ -14,9 +14,11 @@ from dfl_experiments.problems.base import AbstractProblem, Fold, Table
 
 @final
 class HeldOut(AbstractProblem):
-    """A problem whose test tables stay unseen: methods learn and are judged on training tables.
+    """A problem whose test tables stay unseen: methods learn and are judged on a training table.
 
-    The set that may be trained on also judges, as it does wherever a method validates itself.
+    It is that of the first fold: where folds walk forward in time, those after it are trained on
+    instances that earlier ones test on. The set that may be trained on also judges, as it does
+    wherever a method validates itself.
     """
 
     kind: Literal["held-out"] = "held-out"
@@ -25,16 +27,16 @@ class HeldOut(AbstractProblem):
     """Share of the training instances that judge: the last ones, which are the latest if dated."""
 
     def folds(self, seed: int) -> Iterator[Fold]:
-        """Yield the folds of the problem without their test tables."""
-        for fold in self.problem.folds(seed):
-            train, n = fold.train, len(fold.train.wide(fold.train.y))
-            cut = n - min(max(round(self.fraction * n), 1), n - 1)
-            yield replace(
-                fold,
-                train=_rows(train, 0, cut),
-                test=_rows(train, cut, n),
-                oracle=fold.training_oracle,
-            )
+        """Yield the first fold of the problem without its test table."""
+        fold = next(self.problem.folds(seed))
+        train, n = fold.train, len(fold.train.wide(fold.train.y))
+        cut = n - min(max(round(self.fraction * n), 1), n - 1)
+        yield replace(
+            fold,
+            train=_rows(train, 0, cut),
+            test=_rows(train, cut, n),
+            oracle=fold.training_oracle,
+        )
 
     def optimal(self, fold: Fold) -> Any:
         """Return the best objectives; the problem knows how."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
 from dfl.exceptions import InvalidInputError, UnsupportedError
+from dfl_experiments.measures import MEASURES
 from dfl_experiments.methods import AbstractMethod, EqualWeight, ExpectedCosts
 from dfl_experiments.problems.base import AbstractProblem, Fold
 from dfl_experiments.runner import Cell
 from dfl_experiments.space import corners
+from dfl_experiments.summary import outcome
 from dfl_experiments.sweep.config import SweepConfig
 from dfl_experiments.sweep.held_out import HeldOut
 from dfl_experiments.sweep.tuners import AbstractTuner, GridTuner, OptunaTuner
@@ -38,6 +41,15 @@ class Trial:
     cell: Cell
     setting: Mapping[str, Any]
     value: float | None
+
+
+def validation_regret(cell: Cell, content: Mapping[str, Any]) -> float | None:
+    """Return what a trial came to; None if it is no number, as where all optima are zero."""
+    import numpy as np
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = MEASURES["normalized-regret"].value(outcome(cell, content))
+    return value if math.isfinite(value) else None
 
 
 @final

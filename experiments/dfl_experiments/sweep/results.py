@@ -41,10 +41,14 @@ def records(
         found += [_trial_row(pair, trial, contents, failed) for trial in pair.trials]
         cells = pair.cells(config.seeds)
         if not cells:
-            last = failed[pair.trials[-1].cell.key]
-            error = f"none of its trials could be computed; the last: {last.message}"
+            last = failed.get(pair.trials[-1].cell.key)
+            reason = "its regret is no number" if last is None else last.message
+            known: Record = {
+                "status": "failed" if last is None else last.status,
+                "error": f"none of its trials could be computed; the last: {reason}",
+            }
             found += [
-                _row(pair, seed=seed, metric=metric, status=last.status, error=error)
+                _row(pair, seed=seed, metric=metric, **known)
                 for seed in config.seeds
                 for metric in config.metrics
             ]

@@ -12,13 +12,11 @@ from rich.console import Console
 from dfl_experiments.cells import CellStore, explained, write_atomically
 from dfl_experiments.execution import Engine, Failure, kept_failure
 from dfl_experiments.ledger import Ledger, now, once, progress
-from dfl_experiments.measures import MEASURES
 from dfl_experiments.report import csv_bytes
 from dfl_experiments.runner import Cell
-from dfl_experiments.summary import outcome as decided
 from dfl_experiments.sweep.config import SweepConfig
 from dfl_experiments.sweep.outcome import SweepOutcome, outcome_of
-from dfl_experiments.sweep.plan import HOPELESS, Pair, Trial, pairs
+from dfl_experiments.sweep.plan import HOPELESS, Pair, Trial, pairs, validation_regret
 from dfl_experiments.sweep.results import parquet_bytes, records
 from dfl_solvers.exceptions import import_optional
 
@@ -74,6 +72,8 @@ class Sweep:
         self._engine = Engine(
             self.n_jobs, self.backend, self.address, self.config.timeout, failures
         )
+        if self.retry_failed:
+            self._forget_failures()
 
     def complete(self, console: Console) -> SweepOutcome:
         """Compute what is missing, and write the table and the summary.
@@ -87,8 +87,6 @@ class Sweep:
         """
         for module in ("pandas", "pyarrow"):
             import_optional(module, "experiments")
-        if self.retry_failed:
-            self._forget_failures()
         found = pairs(self.config)
         able = [pair for pair in found if not pair.refused]
         tuned = [pair for pair in able if pair.method.tune]
@@ -117,7 +115,7 @@ class Sweep:
         return outcome
 
     def estimate(self, console: Console) -> float:
-        """Compute the first cell of each pair, and return the seconds that the whole would take.
+        """Compute the first cell of each pair, and return the seconds that all take, one by one.
 
         What is computed is needed in any case. The times are those of this machine as it is now;
         methods that stop early take less in some trials than in others.
@@ -139,8 +137,9 @@ class Sweep:
             if content is not None:
                 total += content["took"] * (trials + len(seeds))
             elif self.failed[cell.key].status == "timeout":
-                total += (self.config.timeout or 0.0) * min(trials, HOPELESS)
-        return total / self.n_jobs
+                tries = min(trials, HOPELESS) or len(seeds)
+                total += (self.config.timeout or 0.0) * tries
+        return total
 
     def saved(self) -> int:
         """Count the cells in the folder."""
@@ -163,9 +162,7 @@ class Sweep:
 
     def _value(self, cell: Cell) -> float | None:
         content = self.ledger.load(cell)
-        if content is None:
-            return None
-        return MEASURES["normalized-regret"].value(decided(cell, content))
+        return None if content is None else validation_regret(cell, content)
 
     def _settle(self, cells: Sequence[Cell], on_done: Callable[[], None]) -> None:
         """Compute those cells that are neither there nor known to fail."""

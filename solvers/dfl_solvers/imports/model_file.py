@@ -106,6 +106,12 @@ def from_file(path: str | os.PathLike[str], costs: Sequence[str] | None = None) 
     maximize = lp.sense_ == highspy.ObjSense.kMaximize
     fixed = -np.array(lp.col_cost_) if maximize else np.array(lp.col_cost_)
     fixed[predicted] = 0.0
+    if not np.isfinite(fixed).all():
+        wrong = int(np.flatnonzero(~np.isfinite(fixed))[0])
+        raise InvalidInputError(
+            f"from_file: the objective coefficient of {names[wrong]!r} in {path.name!r} is "
+            f"{lp.col_cost_[wrong]}, expected a finite number"
+        )
     program = _program(lp, fixed, None if costs is None else predicted)
     try:
         LinearProgram(program.relax()).solve(np.zeros((1, program.n_costs)))

@@ -15,6 +15,10 @@ _KINDS = {
     "least squares": ("two-stage", "linear", None),
     "squared": ("decision-focused", None, "squared"),
     "theoretical minimum": ("expected-costs", None, None),
+    "lasso by squares": ("held-out-lasso", None, "squared"),
+    "lasso by spo+": ("held-out-lasso", None, "spo+"),
+    "steps by squares": ("published-training", None, "squared"),
+    "steps by spo+": ("published-training", None, "spo+"),
 }
 
 

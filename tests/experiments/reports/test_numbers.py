@@ -11,6 +11,7 @@ import pandas
 import pytest
 
 from dfl import metrics
+from dfl_experiments.config_file import load as load_recipe
 from dfl_experiments.reports import plain_words
 from dfl_experiments.reports.build import build
 from dfl_experiments.reports.compare import common_metric
@@ -18,7 +19,9 @@ from dfl_experiments.reports.estimates import estimate, find_baseline
 from dfl_experiments.reports.folder import load
 from dfl_experiments.reports.overall import overall
 from dfl_experiments.reports.page import Section
-from dfl_experiments.reports.verdict import best_elsewhere, verdicts
+from dfl_experiments.reports.page import estimate as page_estimate
+from dfl_experiments.reports.verdict import best_elsewhere, kinds_of, verdicts
+from dfl_experiments.summary import baseline
 
 LEAST = "theoretical minimum"
 # where the decision-focused method wins, where least squares does, and where nobody does
@@ -137,6 +140,65 @@ def test_the_answer_says_what_is_left_of_the_gain(write_run: Callable) -> None:
     assert "known on 2" in text
     words = section(build([folder]).sections, "In plain words")
     assert words.paragraphs[1] == "The least mean regret of all methods has least squares on b; c."
+
+
+def test_methods_of_published_recipes_are_told_apart_by_their_loss(write_run: Callable) -> None:
+    own = VALUES["a"]
+    names = {"lasso by squares": "least squares", "steps by squares": "squared",
+             "lasso by spo+": "spo+", "steps by spo+": "spo+"}  # fmt: skip
+    folder = write_run("run", {"a": {name: own[other] for name, other in names.items()}})
+    run = load(folder)
+    kinds = kinds_of(run.table)
+    assert kinds == {name: "focused" if "spo+" in name else "two-stage" for name in names}
+    numbers = estimate(run, "lasso by squares")
+    (found,) = verdicts(run.table, numbers, common_metric([run]))
+    assert (found.two_stage, found.gain.mean) == ("steps by squares", pytest.approx(0.04))
+    config = load_recipe("replicate-spo-paths")
+    assert baseline(config) == "least squares"
+
+
+def test_what_only_describes_is_not_what_methods_are_ranked_by(write_run: Callable) -> None:
+    folder = write_run("run", VALUES, metric="entropy")
+    table = pandas.read_parquet(folder / "results.parquet")
+    assert common_metric([load(folder)]).name == "entropy"
+    both = [table, table.assign(metric="normalized-regret")]
+    pandas.concat(both).to_parquet(folder / "results.parquet")
+    assert common_metric([load(folder)]).name == "normalized-regret"
+    assert common_metric([load(folder)], "entropy").name == "entropy"
+
+
+def test_columns_that_have_nothing_to_say_are_left_out(write_run: Callable) -> None:
+    values = {"a": {"spo+": [0.1, 0.2], "other": [0.2, 0.3]}}
+    folder = write_run("run", values)
+    table = pandas.read_parquet(folder / "results.parquet")
+    head = section(build([folder]).sections, "a").sheets[0].columns
+    assert "solves" in head
+    # the baseline has another metric than the two
+    table["solves"] = 0.0
+    base = table[table.method == "spo+"].assign(method="least squares", metric="entropy")
+    pandas.concat([table, base]).to_parquet(folder / "results.parquet")
+    numbers = estimate(load(folder), "least squares")
+    assert numbers.baseline == "least squares"
+    head = section(build([folder], baseline="least squares").sections, "a").sheets[0].columns
+    assert head == ["method", "mean [95 %]", "rank", "train, s", "seeds"]
+
+
+def test_seeds_of_one_data_set_are_said_to_be(write_run: Callable) -> None:
+    folder = write_run("run", VALUES)
+    said = "Seeds share one data set on a; b: "
+    words = section(build([folder]).sections, "In plain words")
+    assert not any("share one data set" in text for text in words.paragraphs)
+    table = pandas.read_parquet(folder / "results.parquet")
+    table.assign(draws_data=table.problem == "c").to_parquet(folder / "results.parquet")
+    words = section(build([folder]).sections, "In plain words")
+    assert words.paragraphs[-1].startswith(said)
+
+
+def test_no_minus_before_zero() -> None:
+    shown = page_estimate(metrics.Interval(-1e-9, -2e-5, 3e-5), percent=True)
+    assert shown.text == "0.00 [0.00, 0.00]"
+    signed = page_estimate(metrics.Interval(-1e-3, -2e-3, -1e-9), percent=True, signed=True)
+    assert signed.text == "-0.10 [-0.20, +0.00]"
 
 
 def test_without_another_two_stage_model_the_answer_says_so(write_run: Callable) -> None:
