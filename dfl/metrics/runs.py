@@ -11,6 +11,9 @@ from dfl.exceptions import InvalidInputError
 from dfl.metrics.statistics import Interval, check_resampling, percentiles
 from dfl_solvers.oracle import Array
 
+# numbers that are compared at once
+_BLOCK = 1_000_000
+
 
 def interquartile_mean(
     scores: npt.ArrayLike,
@@ -64,10 +67,11 @@ def interquartile_mean(
     table = _table(scores, "scores")
     check_resampling(confidence, n_resamples)
     if len(table) == 1:
-        return Interval(_middle(table), np.nan, np.nan)
+        return Interval(float(_middle(table)), np.nan, np.nan)
     rng = np.random.default_rng(random_state)
-    draws = np.array([_middle(_resampled(table, rng)) for _ in range(n_resamples)])
-    return Interval(_middle(table), *percentiles(draws, confidence))
+    blocks = _blocks(n_resamples, table.size)
+    draws = np.concatenate([_middle(_resampled(table, n, rng)) for n in blocks])
+    return Interval(float(_middle(table)), *percentiles(draws, confidence))
 
 
 def probability_of_improvement(
@@ -127,25 +131,35 @@ def probability_of_improvement(
         )
     check_resampling(confidence, n_resamples)
     if min(len(a), len(b)) == 1:
-        return Interval(_higher(a, b), np.nan, np.nan)
+        return Interval(float(_higher(a, b)), np.nan, np.nan)
     rng = np.random.default_rng(random_state)
-    draws = np.array([_higher(_resampled(a, rng), _resampled(b, rng)) for _ in range(n_resamples)])
-    return Interval(_higher(a, b), *percentiles(draws, confidence))
+    blocks = _blocks(n_resamples, a.size * len(b))
+    draws = np.concatenate([_higher(_resampled(a, n, rng), _resampled(b, n, rng)) for n in blocks])
+    return Interval(float(_higher(a, b)), *percentiles(draws, confidence))
 
 
-def _resampled(table: Array, rng: np.random.Generator) -> Array:
-    return np.take_along_axis(table, rng.integers(len(table), size=table.shape), 0)
+def _blocks(n_resamples: int, size: int) -> list[int]:
+    """Split resamples, of so many numbers each, so that memory stays bounded."""
+    most = max(1, _BLOCK // size)
+    return [min(most, n_resamples - start) for start in range(0, n_resamples, most)]
 
 
-def _middle(table: Array) -> float:
-    ordered = np.sort(table, axis=None)
-    cut = len(ordered) // 4
-    return float(ordered[cut : len(ordered) - cut].mean())
+def _resampled(table: Array, n: int, rng: np.random.Generator) -> Array:
+    """Draw runs (n, runs, tasks) within each task."""
+    return np.take_along_axis(table[None], rng.integers(len(table), size=(n, *table.shape)), 1)
 
 
-def _higher(first: Array, second: Array) -> float:
-    gap = first[:, None] - second[None]
-    return float(0.5 + 0.5 * np.sign(gap).mean())
+def _middle(tables: Array) -> Array:
+    """Interquartile means of tables (..., runs, tasks)."""
+    ordered = np.sort(tables.reshape(*tables.shape[:-2], -1))
+    cut = ordered.shape[-1] // 4
+    return np.asarray(ordered[..., cut : ordered.shape[-1] - cut].mean(-1))
+
+
+def _higher(first: Array, second: Array) -> Array:
+    """Share of pairs of tables (..., runs, tasks) in which the first is higher."""
+    gap = first[..., :, None, :] - second[..., None, :, :]
+    return np.asarray(0.5 + 0.5 * np.sign(gap).mean((-3, -2, -1)))
 
 
 def _table(scores: npt.ArrayLike, name: str) -> Array:

@@ -277,7 +277,7 @@ PROBLEMS = st.one_of(
 
 @pytest.mark.slow
 @settings(
-    max_examples=500,
+    max_examples=150,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
