@@ -33,7 +33,7 @@ class Fate(AbstractMethod):
     estimator: Literal["fate"] = "fate"
 
     def judge(self, fold: Any, optimal: Any, seed: int) -> Judgement:
-        raise NotImplementedError
+        raise AssertionError("a fate is computed by its study")
 
 
 @final
