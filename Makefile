@@ -1,19 +1,26 @@
 # Everything on a machine with only Python, make and a C compiler.
 #   make demo    train, compare with predict-then-optimize, draw the pictures
 #   make test    every test
+#   make coverage  the same, and which lines none of them runs
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := setup.cfg setup.py pyproject.toml constraints.txt
 
-.PHONY: demo test docs bench lint clean
+.PHONY: demo test coverage docs bench lint clean
 
 demo: $(VENV)/.demo
 	$(BIN)/dfl run demo
 
 test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+# compiled code counts as covered where it was compiled for a call, so it is compiled anew
+coverage: $(VENV)/.dev
+	NUMBA_JIT_COVERAGE=1 NUMBA_CACHE_DIR=build/coverage-kernels OMP_NUM_THREADS=1 \
+	  $(BIN)/python -m pytest -n 2 --dist worksteal --cov=dfl --cov=dfl_solvers \
+	  --cov-report=term-missing:skip-covered --cov-fail-under=90
 
 docs: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html

@@ -17,6 +17,8 @@ from dfl_solvers.kernels import kernel, part
 _INDEPENDENT = 1e-12
 # weights below this are zero
 _NOTHING = 1e-13
+# relative progress at which a step is nothing but rounding
+_PROGRESS = 1e-15
 
 
 @part
@@ -74,58 +76,109 @@ def _drop(vertices, weights, gram, linear, factor, count, out):  # type: ignore[
     return count - 1
 
 
-@kernel
-def admit(  # type: ignore[no-untyped-def]
-    lo, hi, rows, found, target, vertices, weights, gram, linear, factor, counts, points, moved
-):
-    """Let vertex ``found[t]`` into instance ``rows[t]``, for t from lo to hi - 1.
+@part
+def _admit(found, target, vertices, weights, gram, linear, factor, count, wanted):  # type: ignore[no-untyped-def]
+    """Let a vertex into a hull of ``count``; return how many are left, or -1 if it is not new."""
+    m = count
+    vertices[m] = found
+    weights[m] = 0.0
+    linear[m] = np.dot(vertices[m], target)
+    for j in range(m + 1):
+        gram[m, j] = gram[j, m] = np.dot(vertices[m], vertices[j])
+    if m and not _extend(gram, factor, m):
+        return -1
+    m += 1
+    while True:
+        for j in range(1, m):
+            wanted[j - 1] = gram[0, 0] - gram[j, 0] + linear[0] - linear[j]
+        _solve(factor, m - 1, wanted)
+        first = 1.0
+        for j in range(m - 1):
+            first -= wanted[j]
+        for j in range(m - 1, 0, -1):
+            wanted[j] = wanted[j - 1]
+        wanted[0] = first
+        step, binding = 1.0, -1
+        for j in range(m):
+            if wanted[j] < 0 and weights[j] < step * (weights[j] - wanted[j]):
+                step, binding = weights[j] / (weights[j] - wanted[j]), j
+        for j in range(m):
+            weights[j] += step * (wanted[j] - weights[j])
+        if binding < 0:
+            break
+        # one at a time: the new vertex has no weight either if the step is zero
+        m = _drop(vertices, weights, gram, linear, factor, m, binding)
+    for j in range(m - 1, -1, -1):
+        if weights[j] <= _NOTHING:
+            m = _drop(vertices, weights, gram, linear, factor, m, j)
+    return m
 
-    ``target`` is ``c / rho``; ``moved[t]`` says whether the vertex was new.
+
+@kernel
+def advance(  # type: ignore[no-untyped-def]
+    lo,
+    hi,
+    rows,
+    found,
+    costs,
+    strength,
+    tolerance,
+    target,
+    vertices,
+    weights,
+    gram,
+    linear,
+    factor,
+    counts,
+    points,
+    gradients,
+    worth,
+    moved,
+):
+    """Take a step of instance ``rows[t]`` with the vertex ``found[t]``, for t from lo to hi - 1.
+
+    ``target`` is ``costs / strength``. ``moved[t]`` says whether there was any to take: the vertex
+    was better than the point by more than the tolerance, new, and made the objective less.
     """
-    width, d = vertices.shape[1], vertices.shape[2]
-    wanted = np.empty(width)
+    d = points.shape[1]
+    wanted = np.empty(vertices.shape[1])
     for t in range(lo, hi):
         i = rows[t]
-        m = counts[i]
-        own, load, inner, share = vertices[i], weights[i], gram[i], linear[i]
-        own[m] = found[t]
-        load[m] = 0.0
-        share[m] = np.dot(own[m], target[i])
-        for j in range(m + 1):
-            inner[m, j] = inner[j, m] = np.dot(own[m], own[j])
-        moved[t] = m == 0 or _extend(inner, factor[i], m)
-        if not moved[t]:
-            continue
-        m += 1
-        while True:
-            for j in range(1, m):
-                wanted[j - 1] = inner[0, 0] - inner[j, 0] + share[0] - share[j]
-            _solve(factor[i], m - 1, wanted)
-            first = 1.0
-            for j in range(m - 1):
-                first -= wanted[j]
-            for j in range(m - 1, 0, -1):
-                wanted[j] = wanted[j - 1]
-            wanted[0] = first
-            step, binding = 1.0, -1
-            for j in range(m):
-                if wanted[j] < 0 and load[j] < step * (load[j] - wanted[j]):
-                    step, binding = load[j] / (load[j] - wanted[j]), j
-            for j in range(m):
-                load[j] += step * (wanted[j] - load[j])
-            if binding < 0:
-                break
-            # one at a time: the new vertex has no weight either if the step is zero
-            m = _drop(own, load, inner, share, factor[i], m, binding)
-        for j in range(m - 1, -1, -1):
-            if load[j] <= _NOTHING:
-                m = _drop(own, load, inner, share, factor[i], m, j)
-        counts[i] = m
+        gap, size = 0.0, 0.0
         for j in range(d):
-            points[i, j] = 0.0
-        for k in range(m):
-            for j in range(d):
-                points[i, j] += load[k] * own[k, j]
+            away = points[i, j] - found[t, j]
+            gap += gradients[i, j] * away
+            size += (abs(costs[i, j]) + strength * abs(points[i, j])) * abs(away)
+        moved[t] = False
+        if counts[i] and not gap > tolerance * size:
+            continue
+        m = _admit(
+            found[t],
+            target[i],
+            vertices[i],
+            weights[i],
+            gram[i],
+            linear[i],
+            factor[i],
+            counts[i],
+            wanted,
+        )
+        if m < 0:
+            continue
+        counts[i] = m
+        share, square = 0.0, 0.0
+        for j in range(d):
+            value = 0.0
+            for k in range(m):
+                value += weights[i, k] * vertices[i, k, j]
+            points[i, j] = value
+            gradients[i, j] = costs[i, j] + strength * value
+            share += costs[i, j] * value
+            square += value * value
+        objective = share + strength / 2 * square
+        # where boundaries are curved, vertices come near each other without end
+        moved[t] = worth[i] - objective > _PROGRESS * (abs(share) + strength * square)
+        worth[i] = objective
 
 
 @kernel

@@ -18,8 +18,6 @@ from dfl_solvers.oracle import Array, Instance, Oracle
 
 # vertices an instance for which room is made at first; it doubles when one needs more
 _ROOM = 8
-# relative progress at which a step is nothing but rounding
-_PROGRESS = 1e-15
 
 
 @final
@@ -108,33 +106,37 @@ class FrankWolfeLayer(AbstractLayer):
 
     def search(self, costs: Array, instance: Instance | None) -> _Hulls:
         """Find the vertices and the decisions they hold, for costs (n, d)."""
-        from dfl.layers._min_norm import admit  # compiled, so that it is loaded when first needed
+        from dfl.layers._min_norm import advance  # compiled, so loaded when first needed
         from dfl_solvers.kernels import SLOW, run
 
+        costs = np.ascontiguousarray(costs)
         hulls = _Hulls.empty(costs)
-        target = costs / self.strength
-        rows, gradient, worth = np.arange(len(costs)), costs, np.full(len(costs), np.inf)
+        target, gradients = costs / self.strength, costs.copy()
+        rows, worth = np.arange(len(costs)), np.full(len(costs), np.inf)
         for _ in range(self.max_iter):
             if not len(rows):
                 return hulls
             own = instance and {name: value[rows] for name, value in instance.items()}
-            found = self.oracle.solve(gradient, own).decisions.astype(np.float64, copy=False)
-            points = hulls.points[rows]
-            away = points - found
-            gap = np.vecdot(gradient, away)
-            size = np.vecdot(np.abs(costs[rows]) + self.strength * np.abs(points), np.abs(away))
-            wider = (gap > self.tolerance * size) | (hulls.counts[rows] == 0)
-            rows, found = rows[wider], np.ascontiguousarray(found[wider])
+            decisions = self.oracle.solve(gradients[rows], own).decisions
+            found = np.ascontiguousarray(decisions, dtype=np.float64)
             hulls.make_room()
-            moved = np.zeros(len(rows), dtype=np.bool_)
-            run(admit, len(rows), rows, found, target, *hulls.arrays(), moved, serial=SLOW)
-            points = hulls.points[rows]
-            linear, square = np.vecdot(costs[rows], points), np.vecdot(points, points)
-            objective = linear + self.strength / 2 * square
-            # where boundaries are curved, vertices come near each other without end
-            moved &= worth[rows] - objective > _PROGRESS * (abs(linear) + self.strength * square)
-            worth[rows] = objective
-            rows, gradient = rows[moved], (costs[rows] + self.strength * points)[moved]
+            moved = np.empty(len(rows), dtype=np.bool_)
+            run(
+                advance,
+                len(rows),
+                rows,
+                found,
+                costs,
+                self.strength,
+                self.tolerance,
+                target,
+                *hulls.arrays(),
+                gradients,
+                worth,
+                moved,
+                serial=SLOW,
+            )
+            rows = rows[moved]
         if len(rows):
             raise SolverError(
                 f"FrankWolfeLayer: instance {rows[0]} (and {len(rows) - 1} more) has not converged "
