@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -144,11 +144,6 @@ def trained(
         max_episode_steps=max_episode_steps,
         budget=budget,
     )
-    prices = [learner.log_temperature, learner.log_multipliers]
-    groups: list[dict[str, Any]] = [
-        {"params": list(network.parameters())},
-        {"params": prices, "lr": _DUAL_RATE},
-    ]
     seed = int(torch.randint(2**31 - 1, (1,), generator=generator, device=generator.device))
     with private_randomness(seed, first.device), budget.timed():
         result = train(
@@ -156,7 +151,7 @@ def trained(
             learner.loss(),
             source,
             max_iter=n_env_steps // size,
-            optimizer=torch.optim.Adam(groups, lr=learning_rate, fused=True),
+            optimizer=learner.adam(learning_rate, _DUAL_RATE),
             callbacks=(lambda entry: entry.update(source.summary),),
             seed=seed,
         )

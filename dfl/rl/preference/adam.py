@@ -7,8 +7,8 @@ from torch import nn
 
 from dfl._validation import check_positive
 from dfl.estimators._randomness import private_randomness
-from dfl.exceptions import InvalidInputError
 from dfl.losses import AbstractLoss
+from dfl.rl.fitting import check_trainable
 from dfl.rl.preference.sampling import precision_of
 from dfl.training import Source, train
 
@@ -47,12 +47,8 @@ def trained_part(
     InvalidInputError
         If nothing is to be trained, or a number is out of its range.
     """
+    check_trainable("", "denoiser", denoiser)
     trained = [p for p in denoiser.parameters() if p.requires_grad]
-    if not trained:
-        raise InvalidInputError(
-            f"got a denoiser of type {type(denoiser).__name__} without parameters that require a "
-            "gradient, expected some to be trained"
-        )
     check_positive("", learning_rate=learning_rate)
     seed = int(torch.randint(2**62, (), generator=generator))
     with private_randomness(seed, precision_of(denoiser)[0]):

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from dfl.exceptions import InvalidInputError
 from dfl.montecarlo import Budget, WeightedSamples
+from dfl.rl.fitting import spent, trained_as
 from dfl.rl.preference.checks import check_conditions, check_counts
 from dfl.rl.preference.directions import Direction, steepest
 from dfl.rl.preference.learner import StepwiseLearner, predict
@@ -122,20 +122,16 @@ class StepwiseCandidates:
         self, model: nn.Module, generator: torch.Generator
     ) -> Iterator[tuple[StepBatch, WeightedSamples]]:
         """Sample, and yield batches for the ``StepwiseLearner`` that is trained."""
-        if not isinstance(model, StepwiseLearner):
-            raise InvalidInputError(
-                f"StepwiseCandidates: got a model of type {type(model).__name__} to train, "
-                "expected a StepwiseLearner"
-            )
-        model.eval()
-        kept = self._collect(model, generator)
-        model.train()
+        learner = trained_as(self, model, StepwiseLearner)
+        learner.eval()
+        kept = self._collect(learner, generator)
+        learner.train()
         for rows in shuffled(len(kept["steps"]), self.batch_size, generator):
             part = {name: values[rows.to(values.device)] for name, values in kept.items()}
             self.budget.charge("optimizer_steps", 1)
-            yield self._batch(model, part)
-            model.follow()
-        self.summary |= {kind: float(self.budget.spent(kind)) for kind in self.kinds}
+            yield self._batch(learner, part)
+            learner.follow()
+        self.summary |= spent(self.budget, self.kinds)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return what was spent, all that is left of a pass."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dfl.exceptions import InvalidInputError
 from dfl.losses import WeightedLikelihoodLoss
 from dfl.montecarlo import Budget, WeightedSamples, standardized
+from dfl.rl.fitting import trained_as
 from dfl.rl.preference.adam import trained_part
 from dfl.rl.preference.checks import check_conditions, check_counts
 from dfl.rl.preference.learner import StepwiseLearner, predict, trained_copy
@@ -88,14 +89,10 @@ class SampledPaths:
         self, model: nn.Module, generator: torch.Generator
     ) -> Iterator[tuple[StepBatch, WeightedSamples]]:
         """Sample, and yield every step that has noise, in random order."""
-        if not isinstance(model, StepwiseLearner):
-            raise InvalidInputError(
-                f"SampledPaths: got a model of type {type(model).__name__} to train, expected a "
-                "StepwiseLearner"
-            )
-        model.eval()
-        rows = self._collect(model, generator)
-        model.train()
+        learner = trained_as(self, model, StepwiseLearner)
+        learner.eval()
+        rows = self._collect(learner, generator)
+        learner.train()
         for picked in shuffled(len(rows["x"]), self.batch_size, generator):
             part = {name: values[picked.to(values.device)] for name, values in rows.items()}
             conditions = rows_of(self.conditions, part["index"])
@@ -103,7 +100,7 @@ class SampledPaths:
                 part["x"], part["steps"], conditions, part["drawn"], origin=part["origin"]
             )
             with torch.no_grad():
-                old = model.objective.log_prob(part["origin"], batch)
+                old = learner.objective.log_prob(part["origin"], batch)
             self.budget.charge("optimizer_steps", 1)
             yield batch, WeightedSamples(part["drawn"], part["weights"], old)
 

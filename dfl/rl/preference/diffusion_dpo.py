@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dfl.exceptions import InvalidInputError
 from dfl.losses import PreferenceLoss
 from dfl.montecarlo import Budget, WeightedSamples
+from dfl.rl.fitting import trained_as
 from dfl.rl.preference.adam import trained_part
 from dfl.rl.preference.checks import check_conditions, check_counts
 from dfl.rl.preference.learner import frozen_copy, predict, trained_copy
@@ -122,12 +123,8 @@ class SamplePairs:
         self, model: nn.Module, generator: torch.Generator
     ) -> Iterator[tuple[NoisedPairs, WeightedSamples]]:
         """Yield every pair once, with noise of a random step."""
-        if not isinstance(model, DenoisingLearner):
-            raise InvalidInputError(
-                f"SamplePairs: got a model of type {type(model).__name__} to train, expected a "
-                "DenoisingLearner"
-            )
-        transition = model.transition
+        learner = trained_as(self, model, DenoisingLearner)
+        transition = learner.transition
         for rows in shuffled(len(self.pairs), self.batch_size, generator):
             pairs = self.pairs[rows.to(self.pairs.device)]
             n = len(pairs)
@@ -138,7 +135,7 @@ class SamplePairs:
             x = signal.sqrt() * pairs + (1 - signal).sqrt() * noise[:, None]
             batch = NoisedPairs(x, noise, steps, rows_of(self.conditions, rows))
             with torch.no_grad():
-                old = model.log_prob(model.reference, batch)
+                old = learner.log_prob(learner.reference, batch)
             weights = x.new_tensor([0.5, -0.5]).expand(n, 2)
             self.budget.charge("optimizer_steps", 1)
             yield batch, WeightedSamples(x, weights, old)

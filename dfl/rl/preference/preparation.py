@@ -1,4 +1,4 @@
-"""What ``StepwisePreferenceTuner`` does before it learns: checks, the learner, a fingerprint."""
+"""What ``StepwisePreferenceTuner`` does before it learns: checks, its parts, a fingerprint."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from dfl._validation import check_positive
 from dfl.estimators._fingerprint import digest
 from dfl.exceptions import InvalidInputError
+from dfl.rl.fitting import check_trainable, told_parameters
+from dfl.rl.preference.candidates import StepwiseCandidates
+from dfl.rl.preference.directions import make_direction
 from dfl.rl.preference.learner import StepwiseLearner, trained_copy
 from dfl.rl.preference.objectives import make_objective
 from dfl.rl.preference.time_weight import time_weights
@@ -34,11 +37,7 @@ def checked_denoiser(tuner: StepwisePreferenceTuner) -> nn.Module:
             f"StepwisePreferenceTuner: got denoiser={denoiser!r}, expected an nn.Module "
             "that takes x, times and conditions"
         )
-    if not any(p.requires_grad for p in denoiser.parameters()):
-        raise InvalidInputError(
-            f"StepwisePreferenceTuner: got a denoiser of type {type(denoiser).__name__} "
-            "without parameters that require a gradient, expected some to be trained"
-        )
+    check_trainable("StepwisePreferenceTuner", "denoiser", denoiser)
     shape = tuner.shape if isinstance(tuner.shape, Sequence) else ()
     if not shape or not all(isinstance(size, Integral) and int(size) >= 1 for size in shape):
         raise InvalidInputError(
@@ -73,11 +72,26 @@ def learner_of(
     return StepwiseLearner(trained_copy(denoiser), transition, objective, tuner.decay)
 
 
+def source_of(tuner: StepwisePreferenceTuner, conditions: Any) -> StepwiseCandidates:
+    """Return where the candidates to learn from come from."""
+    return StepwiseCandidates(
+        tuner.reward,  # type: ignore[arg-type]  # it is checked there
+        tuple(tuner.shape or ()),
+        make_direction(tuner.direction, tuner.n_candidates, tuner.threshold),
+        n_candidates=tuner.n_candidates,
+        n_chains=tuner.n_chains,
+        batch_size=tuner.batch_size,
+        start_step=tuner.start_step,
+        conditions=conditions,
+        slow_sampler=tuner.loss != "spo",
+    )
+
+
 def fingerprint(
     tuner: StepwisePreferenceTuner, learner: StepwiseLearner, seed: int, conditions: Any
 ) -> str:
     """Return what tells a fit from another, for checkpoints."""
-    told = {k: v for k, v in tuner.get_params(deep=False).items() if k not in _UNTOLD}
+    told = told_parameters(tuner, _UNTOLD)
     steps = learner.transition
     arrays = [steps.times, steps.signal, steps.next_signal, *learner.state_dict().values()]
     texts: Any = conditions.texts if isinstance(conditions, Prompts) else None

@@ -12,20 +12,20 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from dfl.estimators._randomness import generator_of, private_randomness
+from dfl.estimators._randomness import private_randomness
 from dfl.estimators.base import BaseDecisionEstimator
 from dfl.estimators.files import load_of
 from dfl.exceptions import InvalidInputError
 from dfl.montecarlo import Budget
-from dfl.rl.preference.candidates import StepwiseCandidates
+from dfl.rl.fitting import checkpoint_at, spent
 from dfl.rl.preference.checks import check_conditions
-from dfl.rl.preference.directions import make_direction
-from dfl.rl.preference.preparation import checked_denoiser, fingerprint, learner_of
+from dfl.rl.preference.preparation import checked_denoiser, fingerprint, learner_of, source_of
 from dfl.rl.preference.rewards import Reward, counted_reward
 from dfl.rl.preference.sampling import placed, precision_of, sample
 from dfl.rl.preference.time_weight import TimeWeight
 from dfl.rl.preference.transition import DDIMTransition
-from dfl.training import Checkpoint, train
+from dfl.rl.seeds import drawn_seed, later_seed, seeded
+from dfl.training import train
 from dfl.training.train import Callback
 
 
@@ -230,24 +230,12 @@ class StepwisePreferenceTuner(BaseDecisionEstimator):
         check_conditions(conditions)
         conditions = placed(conditions, denoiser)
         transition = DDIMTransition.of(self.scheduler, self.n_steps, self.eta)
-        seed = int(generator_of(self.random_state).integers(2**62))
-        budget = Budget()
+        seed = drawn_seed(self.random_state)
         learner = learner_of(self, denoiser, transition)
-        source = StepwiseCandidates(
-            self.reward,  # type: ignore[arg-type]  # it is checked there
-            tuple(self.shape or ()),
-            make_direction(self.direction, self.n_candidates, self.threshold),
-            n_candidates=self.n_candidates,
-            n_chains=self.n_chains,
-            batch_size=self.batch_size,
-            start_step=self.start_step,
-            conditions=conditions,
-            slow_sampler=self.loss != "spo",
-            budget=budget,
+        source = source_of(self, conditions)
+        checkpoint = checkpoint_at(
+            self.checkpoint, lambda: fingerprint(self, learner, seed, conditions)
         )
-        checkpoint = None
-        if self.checkpoint is not None:
-            checkpoint = Checkpoint(self.checkpoint, fingerprint(self, learner, seed, conditions))
         trained = [p for p in learner.denoiser.parameters() if p.requires_grad]
         device, _ = precision_of(denoiser)
 
@@ -272,8 +260,7 @@ class StepwisePreferenceTuner(BaseDecisionEstimator):
         self.denoiser_ = learner.denoiser
         self.steps_ = transition.to_dict()
         self.history_ = result.history
-        self.budget_ = {kind: budget.spent(kind) for kind in source.kinds}
-        self.budget_["seconds"] = result.seconds
+        self.budget_ = {**spent(source.budget, source.kinds), "seconds": result.seconds}
         self._conditioned = conditions is not None
         self._seed = seed
         return self
@@ -320,7 +307,7 @@ class StepwisePreferenceTuner(BaseDecisionEstimator):
             transition if eta is None else transition.with_eta(eta),
             tuple(self.shape or ()),
             count,
-            generator=self._generator(random_state),
+            generator=seeded(later_seed(self._seed, random_state)),
             conditions=n if given else None,
         )
 
@@ -388,8 +375,3 @@ class StepwisePreferenceTuner(BaseDecisionEstimator):
         estimator = load_of(cls, path, predictor)
         estimator.reward, estimator.scheduler = reward, scheduler
         return estimator
-
-    def _generator(self, random_state: Any) -> torch.Generator:
-        if random_state is None:  # not what was drawn in fit
-            return torch.Generator().manual_seed(self._seed + 1)
-        return torch.Generator().manual_seed(int(generator_of(random_state).integers(2**62)))

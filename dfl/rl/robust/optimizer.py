@@ -12,23 +12,18 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from dfl.adversary import AbstractStrength, ConstantStrength, WindowStrength, make_adversary
-from dfl.estimators._fingerprint import digest
-from dfl.estimators._randomness import generator_of, private_randomness
+from dfl.estimators._randomness import private_randomness
 from dfl.estimators.base import BaseDecisionEstimator
 from dfl.estimators.files import load_of
 from dfl.exceptions import InvalidInputError
-from dfl.rl.envs.model import random_actions
-from dfl.rl.robust.agent import RobustAgent, robust_law
+from dfl.rl.fitting import checkpoint_at, spent
+from dfl.rl.robust.agent import RobustAgent
 from dfl.rl.robust.collect import collector_of, shape_of
-from dfl.rl.robust.rollouts import AttackedRollouts
-from dfl.training import Checkpoint, train
+from dfl.rl.robust.preparation import agent_of, check_settings, fingerprint, source_of
+from dfl.rl.seeds import drawn_seed, later_seed, seeded
+from dfl.rl.simulators import check_actions, check_observations
+from dfl.training import train
 from dfl.training.train import Callback
-
-# what does not change what is learned
-_UNTOLD = ("checkpoint", "verbose", "random_state")
-# adversaries of the same name with a number of gradients
-_CLIMBERS = ("kl", "value", "surrogate")
 
 
 @final
@@ -230,14 +225,13 @@ class RobustPolicyOptimizer(BaseDecisionEstimator):
         TrainingError
             If training diverges, or ``checkpoint`` belongs to another fit.
         """
-        seed = int(generator_of(self.random_state).integers(2**62))
-        source = self._source(env)
+        seed = drawn_seed(self.random_state)
+        check_settings(self)
+        source = source_of(self, env)
         shape = shape_of(source.collector)
         n_actions, action_dim = source.collector.n_actions, source.collector.action_dim
-        agent = self._agent(math.prod(shape), n_actions, action_dim, _seeded(seed))
-        checkpoint = None
-        if self.checkpoint is not None:
-            checkpoint = Checkpoint(self.checkpoint, self._fingerprint(env, agent, seed))
+        agent = agent_of(self, math.prod(shape), n_actions, action_dim, seeded(seed))
+        checkpoint = checkpoint_at(self.checkpoint, lambda: fingerprint(self, env, agent, seed))
         device = next(agent.parameters()).device
         with private_randomness(seed, device):
             result = train(
@@ -259,8 +253,7 @@ class RobustPolicyOptimizer(BaseDecisionEstimator):
         self.n_actions_, self.action_dim_ = n_actions, action_dim
         self.observation_shape_ = shape
         self.history_ = result.history
-        self.budget_ = {kind: float(source.budget.spent(kind)) for kind in source.kinds}
-        self.budget_["seconds"] = result.history[-1]["seconds"] if result.history else 0.0
+        self.budget_ = {**spent(source.budget, source.kinds), "seconds": result.seconds}
         self._seed = seed
         return self
 
@@ -287,12 +280,7 @@ class RobustPolicyOptimizer(BaseDecisionEstimator):
         given = observation
         if isinstance(observation, Mapping):
             given = self.env_of(None).observe(observation)
-        given = torch.as_tensor(given)
-        if tuple(given.shape[1:]) != self.observation_shape_:
-            raise InvalidInputError(
-                f"decide: got observations of shape {tuple(given.shape)}, expected "
-                f"(n, {', '.join(map(str, self.observation_shape_))})"
-            )
+        given = check_observations(given, self.observation_shape_)
         broken = ~torch.isfinite(given.flatten(1)).all(1)
         if broken.any():
             raise InvalidInputError(
@@ -396,129 +384,14 @@ class RobustPolicyOptimizer(BaseDecisionEstimator):
                 "load(path, model=...)"
             )
         collector = collector_of(found, 1, None)
-        if (collector.n_actions, collector.action_dim) != (self.n_actions_, self.action_dim_):
-            raise InvalidInputError(
-                f"RobustPolicyOptimizer: got a {type(found).__name__} with n_actions="
-                f"{collector.n_actions} and action_dim={collector.action_dim}, expected "
-                f"{self.n_actions_} and {self.action_dim_}, as in fit"
-            )
+        actions = collector.n_actions, collector.action_dim
+        check_actions(self, found, actions, (self.n_actions_, self.action_dim_))
         return found
 
     def seed_of(self, random_state: Any) -> int:
         """Return the seed of first states; for None one that ``fit`` did not draw from."""
-        if random_state is None:  # nobody is judged where he learned
-            return self._seed + 1
-        return int(generator_of(random_state).integers(2**62))
-
-    def _source(self, env: Any) -> AttackedRollouts:
-        for name in ("learning_rate", "deviation", "entropy"):
-            least = -1e-300 if name == "entropy" else 0.0
-            if not least < getattr(self, name) < math.inf:
-                raise InvalidInputError(
-                    f"RobustPolicyOptimizer: got {name}={getattr(self, name)}, expected a positive "
-                    "number" + ("" if least == 0 else ", or 0")
-                )
-        if not 0 <= self.epsilon < math.inf:  # also where nobody attacks: attacks are judged by it
-            raise InvalidInputError(
-                f"RobustPolicyOptimizer: got epsilon={self.epsilon}, expected a finite number of "
-                "at least 0"
-            )
-        if self.attacked_rollouts and self.objective != "attacked":
-            raise InvalidInputError(
-                f"RobustPolicyOptimizer: got attacked_rollouts=True with objective="
-                f"{self.objective!r}, whose steps are taken without the adversary; use "
-                "attacked_rollouts=False"
-            )
-        if self.adversary not in (*_CLIMBERS, "identity", "random"):
-            raise InvalidInputError(
-                f"RobustPolicyOptimizer: got adversary={self.adversary!r}, expected one of: "
-                f"identity, random, {', '.join(_CLIMBERS)}"
-            )
-        if self.adversary == "surrogate" and self.attacked_rollouts:
-            raise InvalidInputError(
-                "RobustPolicyOptimizer: adversary='surrogate' needs to know what actions gained, "
-                "which is not known while steps are taken; use attacked_rollouts=False"
-            )
-        parameters = {"steps": self.attack_steps} if self.adversary in _CLIMBERS else {}
-        identity = self.adversary == "identity"
-        return AttackedRollouts(
-            env,
-            make_adversary(self.adversary, 0.0 if identity else self.epsilon, parameters),
-            objective=self.objective,
-            kappa=self.kappa,
-            softness=self.softness,
-            strength=_schedule("strength", self.strength),
-            radius=_schedule("radius", self.radius),
-            attacked=self.attacked_rollouts,
-            n_passes=self.max_iter,
-            n_environments=self.n_environments,
-            rollout_length=self.rollout_length,
-            n_epochs=self.n_epochs,
-            batch_size=self.batch_size,
-            discount=self.discount,
-            trace=self.trace,
-            clip=self.clip,
-            max_episode_steps=self.max_episode_steps,
-        )
-
-    def _agent(
-        self,
-        n_inputs: int,
-        n_actions: int | None,
-        action_dim: int | None,
-        generator: torch.Generator | None,
-    ) -> RobustAgent:
-        return RobustAgent(
-            n_inputs,
-            robust_law(n_actions, action_dim),
-            hidden=tuple(self.hidden),
-            deviation=self.deviation,
-            entropy=self.entropy,
-            penalty=self.kappa if self.objective == "regularized" else 0.0,
-            units=self._units(n_inputs),
-            generator=generator,
-        )
-
-    def _units(self, n_inputs: int) -> tuple[float, ...] | None:
-        if self.units is None:
-            return None
-        units = tuple(map(float, self.units))
-        if len(units) != n_inputs or not all(0 < unit < math.inf for unit in units):
-            raise InvalidInputError(
-                f"RobustPolicyOptimizer: got units={self.units}, expected {n_inputs} positive "
-                "numbers, one for each coordinate of an observation"
-            )
-        return units
+        return later_seed(self._seed, random_state)
 
     def _module(self, weights: dict[str, Tensor]) -> nn.Module | None:
-        return self._agent(
-            math.prod(self.observation_shape_), self.n_actions_, self.action_dim_, None
-        )
-
-    def _fingerprint(self, env: Any, agent: RobustAgent, seed: int) -> str:
-        told = {k: v for k, v in self.get_params(deep=False).items() if k not in _UNTOLD}
-        text = repr((seed, type(env).__name__, told, str(agent)))
-        # a simulator is told by what it draws and does
-        shown: list[Tensor] = []
-        if hasattr(env, "observe") and hasattr(env, "step"):
-            generator = _seeded(seed)
-            state = env.reset(64, generator)
-            after, *earned = env.step(state, random_actions(env, 64, generator), generator)
-            shown = [env.observe(state), env.observe(after), *earned]
-        return digest(text, [*shown, *agent.state_dict().values()])
-
-
-def _seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def _schedule(name: str, asked: float | tuple[float, float]) -> AbstractStrength:
-    """Return a schedule for a number, or for a window of training."""
-    if isinstance(asked, (tuple, list)):
-        if len(asked) != 2:
-            raise InvalidInputError(
-                f"RobustPolicyOptimizer: got {name}={asked}, expected a number from 0 to 1, or a "
-                "pair of them"
-            )
-        return WindowStrength(*asked)
-    return ConstantStrength(asked)
+        n_inputs = math.prod(self.observation_shape_)
+        return agent_of(self, n_inputs, self.n_actions_, self.action_dim_, None)

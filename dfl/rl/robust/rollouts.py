@@ -3,41 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor, nn
 
+from dfl._validation import check_at_least, check_share
 from dfl.adversary import AbstractAdversary, AbstractStrength, ConstantStrength
 from dfl.exceptions import InvalidInputError
-from dfl.montecarlo import Budget, WeightedSamples, softmax
-from dfl.rl.advantages import generalized_advantages
-from dfl.rl.envs.gym_collect import Transitions
-from dfl.rl.envs.model import State
+from dfl.montecarlo import Budget, WeightedSamples
+from dfl.rl.fitting import part, spent, trained_as
 from dfl.rl.robust.agent import RobustAgent, Seen
-from dfl.rl.robust.collect import ModelCollector, collector_of
-
-OBJECTIVES = ("attacked", "regularized", "weighted")
-
-
-@final
-@dataclass
-class _Rollout:
-    """Steps that were taken, with what was shown in them if the adversary took part."""
-
-    observations: Tensor
-    shown: Tensor | None
-    actions: Tensor
-    returns: Tensor
-    advantages: Tensor
-    old: Tensor
-
-    def rows(self, index: Tensor) -> _Rollout:
-        kept: dict[str, Any] = {
-            k: None if part is None else part[index] for k, part in vars(self).items()
-        }
-        return _Rollout(**kept)
+from dfl.rl.robust.collect import collector_of
+from dfl.rl.robust.gathering import Gathering
+from dfl.rl.robust.present_adversary import PresentAdversary
+from dfl.rl.robust.weighing import Weighing
 
 
 @final
@@ -120,28 +100,18 @@ class AttackedRollouts:
         max_episode_steps: int | None = None,
         budget: Budget | None = None,
     ) -> None:
-        numbers = {
-            "n_passes": n_passes,
-            "n_environments": n_environments,
-            "rollout_length": rollout_length,
-            "n_epochs": n_epochs,
-            "batch_size": batch_size,
-            "max_episode_steps": 1 if max_episode_steps is None else max_episode_steps,
-        }
-        for name, number in numbers.items():
-            if number < 1:
-                raise InvalidInputError(f"got {name}={number}, expected at least 1")
-        for name, share in (("discount", discount), ("trace", trace)):
-            if not 0 <= share <= 1:
-                raise InvalidInputError(f"got {name}={share}, expected a number from 0 to 1")
-        if objective not in OBJECTIVES:
-            raise InvalidInputError(
-                f"got objective={objective!r}, expected one of: {', '.join(OBJECTIVES)}"
-            )
-        if not kappa >= 0 or not softness > 0:
-            raise InvalidInputError(
-                f"got kappa={kappa} and softness={softness}, expected at least 0, and above 0"
-            )
+        check_at_least(
+            1,
+            "",
+            n_passes=n_passes,
+            n_environments=n_environments,
+            rollout_length=rollout_length,
+            n_epochs=n_epochs,
+            batch_size=batch_size,
+            max_episode_steps=1 if max_episode_steps is None else max_episode_steps,
+        )
+        check_share("", discount=discount, trace=trace)
+        self.weighing = Weighing(objective, kappa, softness, clip)
         asks = [
             name
             for name, found in (("strength", strength), ("radius", radius))
@@ -154,211 +124,81 @@ class AttackedRollouts:
             )
         self.collector = collector_of(env, n_environments, max_episode_steps)
         self.adversary = adversary
-        self.objective = objective
-        self.kappa = kappa
-        self.softness = softness
         self.strength = ConstantStrength() if strength is None else strength
         self.radius = ConstantStrength() if radius is None else radius
-        self.attacked = attacked
+        # only what is learned from as it was seen is attacked while steps are taken
+        self.attacked = attacked and objective == "attacked"
         self.n_passes = n_passes
         self.rollout_length = rollout_length
         self.n_epochs = n_epochs
         self.batch_size = batch_size
-        self.discount = discount
-        self.trace = trace
-        self.clip = clip
         self.budget = Budget() if budget is None else budget
         self.summary: dict[str, float] = {}
+        self._gathering = Gathering(self.collector, discount, trace)
         self._passes = 0
-        self._returns = torch.zeros(0, dtype=torch.float64)
-        self._discounted = torch.zeros(0, dtype=torch.float64)
 
     def batches(
         self, model: nn.Module, generator: torch.Generator
     ) -> Iterator[tuple[Seen, WeightedSamples]]:
         """Take steps, and yield batches of them for the ``RobustAgent`` that is trained."""
-        if not isinstance(model, RobustAgent):
-            raise InvalidInputError(
-                f"AttackedRollouts: got a model of type {type(model).__name__} to train, expected "
-                "a RobustAgent"
-            )
-        progress = self._passes / self.n_passes
-        strength, radius = self.strength.at(progress), self.radius.at(progress)
-        if self.adversary.epsilon * radius == 0:
-            strength = 0.0  # nothing moves
-        rollout = self._collect(model, strength, radius, generator)
-        for _ in range(self.n_epochs):
-            order = torch.randperm(len(rollout.returns), generator=generator)
-            for index in torch.split(order, self.batch_size):
-                rows = rollout.rows(index.to(rollout.returns.device))
-                seen, samples = self._batch(model, rows, strength, radius, generator)
-                self.budget.charge("optimizer_steps", 1)
-                yield seen, samples
-        self._summarize(model, seen, samples, strength, radius)
-        self._passes += 1
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return all that the next pass depends on; Gymnasium's environments begin anew."""
-        found = {f"strength.{k}": v for k, v in self.strength.state_dict().items()}
-        if isinstance(self.collector, ModelCollector):
-            found |= {f"state.{k}": v for k, v in self.collector.state_dict().items()}
-        counts = [self.budget.spent(kind) for kind in self.kinds]
-        return found | {
-            "passes": torch.tensor(self._passes),
-            "returns": self._returns,
-            "discounted": self._discounted,
-            "spent": torch.tensor(counts, dtype=torch.int64),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Put back what ``state_dict`` returned; what was spent is charged."""
-
-        def part(prefix: str) -> dict[str, Tensor]:
-            return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-
-        self.strength.load_state_dict(part("strength."))
-        self._passes = int(state["passes"])
-        if isinstance(self.collector, ModelCollector):
-            self.collector.load_state_dict(part("state."))
-            self._returns, self._discounted = state["returns"], state["discounted"]
-        for kind, spent in zip(self.kinds, state["spent"].tolist(), strict=True):
-            self.budget.charge(kind, spent)
-
-    def _collect(
-        self, agent: RobustAgent, strength: float, radius: float, generator: torch.Generator
-    ) -> _Rollout:
-        """Act ``rollout_length`` times in each environment."""
-        known: list[tuple[Tensor, Tensor, Tensor]] = []
-        chance = strength if self.attacked and self.objective == "attacked" else 0.0
-
-        def decide(state: State, generator: torch.Generator) -> Tensor:
-            observations = agent.scaled(self.collector.observe(state))
-            shown = moved = observations
-            if chance > 0:
-                moved = self.adversary.perturb(
-                    observations,
-                    agent.victim(observations),
-                    generator,
-                    strength=radius,
-                    budget=self.budget,
-                )
-                shown = moved
-                if chance < 1:
-                    drawn = torch.rand(len(moved), 1, generator=generator, device=generator.device)
-                    shown = moved.where(drawn.to(moved) < chance, observations)
-            raw = agent.law.draw(agent.parameters_of(shown), 1, generator)[:, 0]
-            known.append((observations, moved, raw))
-            return agent.law.action(raw)
-
-        with torch.no_grad():
-            steps = self.collector.collect(
-                decide, self.rollout_length, generator=generator, budget=self.budget
-            )
-            observations, moved, raw = (torch.stack(c) for c in zip(*known, strict=True))
-            rewards = self._scaled_rewards(agent, steps)
-            values = agent.values(observations.flatten(0, 1)).reshape(rewards.shape)
-            after = agent.scaled(steps.next_observations.flatten(0, 1))
-            next_values = agent.values(after).reshape(rewards.shape)
-            advantages = generalized_advantages(
-                rewards.T.to(values),
-                values.T,
-                next_values.T,
-                steps.terminated.T,
-                steps.truncated.T,
-                discount=self.discount,
-                trace=self.trace,
-            ).T
-            valid = steps.valid
-            kept = observations[valid], moved[valid], raw[valid]
-            returns, gained = (values + advantages)[valid], advantages[valid]
-            shown = kept[1] if chance > 0 else None
-            old = agent.log_probs(Seen(kept[0], shown, chance, kept[2], returns))
-            # what is seen next is scaled by what was seen
-            agent.scale.update(steps.observations[valid].flatten(1))
-        gained = (gained - gained.mean()) / (gained.std(correction=0) + 1e-8)
-        return _Rollout(kept[0], shown, kept[2], returns, gained, old)
-
-    def _scaled_rewards(self, agent: RobustAgent, steps: Transitions) -> Tensor:
-        """Return rewards (T, n) in units of the spread of discounted returns; count episodes."""
-        rewards = steps.rewards.to(torch.float64).masked_fill(~steps.valid, 0.0)
-        if not rewards.isfinite().all():
-            raise InvalidInputError(
-                "got rewards that are not finite, first in environment "
-                f"{int((~rewards.isfinite()).any(0).nonzero()[0])}"
-            )
-        over = steps.terminated | steps.truncated
-        if not len(self._returns):
-            self._returns = rewards.new_zeros(rewards.shape[1])
-            self._discounted = rewards.new_zeros(rewards.shape[1])
-        ended, sums = [], []
-        for earned, ends in zip(rewards, over, strict=True):
-            self._returns = self._returns.to(earned) + earned
-            self._discounted = self.discount * self._discounted.to(earned) + earned
-            sums.append(self._discounted)
-            ended.append(self._returns[ends])
-            self._returns = self._returns.masked_fill(ends, 0.0)
-            self._discounted = self._discounted.masked_fill(ends, 0.0)
-        agent.reward_scale.update(torch.cat(sums))
-        finished = torch.cat(ended)
+        agent = trained_as(self, model, RobustAgent)
+        adversary = self._present_adversary()
+        rollout, finished = self._gathering.gather(
+            agent,
+            self.rollout_length,
+            adversary if self.attacked else None,
+            generator,
+            self.budget,
+        )
         self.summary = {"episodes": float(len(finished))}
         if len(finished):
             self.summary["return"] = float(finished.mean())
             self.strength.observe(self.summary["return"])
-        return rewards / agent.reward_scale.deviation.to(rewards)
+        for _ in range(self.n_epochs):
+            order = torch.randperm(len(rollout.returns), generator=generator)
+            for index in torch.split(order, self.batch_size):
+                rows = rollout.rows(index.to(rollout.returns.device))
+                seen, samples = self.weighing.weigh(agent, rows, adversary, generator)
+                self.budget.charge("optimizer_steps", 1)
+                yield seen, samples
+        self._summarize(agent, seen, samples, adversary)
+        self._passes += 1
 
-    def _batch(
-        self,
-        agent: RobustAgent,
-        rows: _Rollout,
-        strength: float,
-        radius: float,
-        generator: torch.Generator,
-    ) -> tuple[Seen, WeightedSamples]:
-        """Attack the present policy, and weigh what was done under the adversary and without."""
-        gained, old = rows.advantages[:, None], rows.old
-        seen = Seen(rows.observations, None, strength, rows.actions, rows.returns)
-        if strength == 0:
-            return seen, WeightedSamples(rows.actions[:, None], gained, old[:, :1])
-        harm = agent.surrogate(rows.actions, rows.advantages, old[:, 0], self.clip)
-        # actions that were taken on what was shown are judged on it: on a new attack, which may
-        # show the other side of the ball, their ratios would be those of two observations
-        shown = rows.shown
-        if shown is None:
-            shown = self.adversary.perturb(
-                rows.observations,
-                agent.victim(rows.observations, harm),
-                generator,
-                strength=radius,
-                budget=self.budget,
-            )
-        seen = Seen(rows.observations, shown, strength, rows.actions, rows.returns)
-        weights = torch.cat([gained, self.kappa * gained], 1)
-        if self.objective == "regularized":
-            weights = torch.cat([0 * gained, gained], 1)
-        elif self.objective == "weighted":
-            with torch.no_grad():
-                worst = softmax(harm(shown)[None], temperature=self.softness)[0]
-            share = self.kappa * len(rows.returns) * worst[:, None]
-            weights = torch.cat([share * gained, gained], 1)
-        actions = torch.stack([rows.actions, rows.actions], 1)
-        return seen, WeightedSamples(actions, weights, old)
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return all that the next pass depends on; Gymnasium's environments begin anew."""
+        return {
+            **{f"strength.{k}": v for k, v in self.strength.state_dict().items()},
+            **self._gathering.state_dict(),
+            "passes": torch.tensor(self._passes),
+            "spent": self.budget.spent_on(self.kinds),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what ``state_dict`` returned; what was spent is charged."""
+        self.strength.load_state_dict(part(state, "strength."))
+        self._gathering.load_state_dict(state)
+        self._passes = int(state["passes"])
+        self.budget.charge_all(self.kinds, state["spent"])
+
+    def _present_adversary(self) -> PresentAdversary:
+        """Return the adversary as it is in this pass."""
+        progress = self._passes / self.n_passes
+        strength, radius = self.strength.at(progress), self.radius.at(progress)
+        if self.adversary.epsilon * radius == 0:
+            strength = 0.0  # nothing moves
+        return PresentAdversary(self.adversary, strength, radius, self.budget)
 
     @torch.no_grad()
     def _summarize(
-        self,
-        agent: RobustAgent,
-        seen: Seen,
-        samples: WeightedSamples,
-        strength: float,
-        radius: float,
+        self, agent: RobustAgent, seen: Seen, samples: WeightedSamples, adversary: PresentAdversary
     ) -> None:
         old = samples.log_prob_old
         moved = torch.zeros(1)
         if old is not None:
             moved = (agent.log_probs(seen)[:, : old.shape[1]] - old).exp() - 1
         self.summary |= {
-            "strength": strength,
-            "radius": radius,
-            "clipped": float((moved.abs() > self.clip).float().mean()),
-            **{kind: float(self.budget.spent(kind)) for kind in self.kinds},
+            "strength": adversary.strength,
+            "radius": adversary.radius,
+            "clipped": float((moved.abs() > self.weighing.clip).float().mean()),
+            **spent(self.budget, self.kinds),
         }

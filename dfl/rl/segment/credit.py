@@ -11,8 +11,8 @@ from typing import Any, Literal, final
 import torch
 from torch import Tensor
 
-from dfl.estimators._randomness import generator_of
 from dfl.exceptions import UnsupportedError
+from dfl.rl.seeds import drawn_seed, seeded
 from dfl.rl.segment.advantages import chain_advantages
 from dfl.rl.segment.generation import pad_right
 from dfl.rl.segment.partition import partition_cutpoints, partition_fixed
@@ -123,7 +123,7 @@ class SegmentCredit:
 def _generator_of_step(trainer: Any) -> torch.Generator:
     # of the step, so that a run that is resumed draws as it would have
     told = [trainer.args.seed, trainer.state.global_step, trainer.accelerator.process_index]
-    return torch.Generator().manual_seed(int(generator_of(told).integers(2**62)))
+    return seeded(drawn_seed(told))
 
 
 def check_configuration(trainer: Any) -> None:

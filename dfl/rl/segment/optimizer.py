@@ -12,10 +12,12 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from dfl._validation import check_at_least
-from dfl.estimators._randomness import generator_of, private_randomness
+from dfl.estimators._randomness import private_randomness
 from dfl.estimators.base import BaseDecisionEstimator
 from dfl.estimators.files import load_of
 from dfl.exceptions import InvalidInputError
+from dfl.rl.fitting import checkpoint_at, spent
+from dfl.rl.seeds import drawn_seed, later_seed, seeded
 from dfl.rl.segment.advantages import DepthWeighting, Norm
 from dfl.rl.segment.examples import LossType, policy_loss
 from dfl.rl.segment.language_model import (
@@ -36,7 +38,7 @@ from dfl.rl.segment.texts import (
     tokenizer_files,
     tokenizer_from,
 )
-from dfl.training import Checkpoint, train
+from dfl.training import train
 from dfl.training.train import Callback
 
 Estimator = Literal["chain", "tree", "grpo", "rloo"]
@@ -327,7 +329,7 @@ class SegmentPolicyOptimizer(BaseDecisionEstimator):
             If training diverges, or ``checkpoint`` belongs to another fit.
         """
         check_settings(self)
-        seed = int(generator_of(self.random_state).integers(2**62))
+        seed = drawn_seed(self.random_state)
         model, tokenizer = open_model(self.model, self.tokenizer, self.model_init_kwargs)
         processes = Processes(self.accelerator)
         if self.accelerator is not None:
@@ -348,10 +350,9 @@ class SegmentPolicyOptimizer(BaseDecisionEstimator):
                 log = RolloutLog(self.rollout_log, texts.decode, listed)
             judge = judge_of(self, texts, listed, known)
             source = source_of(self, ids, judge, policy, processes, log)
-            checkpoint = None
-            if self.checkpoint is not None:
-                told = fingerprint(self, model, listed, known, seed)
-                checkpoint = Checkpoint(self.checkpoint, told)
+            checkpoint = checkpoint_at(
+                self.checkpoint, lambda: fingerprint(self, model, listed, known, seed)
+            )
             result = train(
                 policy,
                 policy_loss(self.epsilon, self.beta),
@@ -382,8 +383,7 @@ class SegmentPolicyOptimizer(BaseDecisionEstimator):
         self.tokenizer_ = tokenizer
         self.description_ = description(model)
         self.history_ = result.history
-        self.budget_ = {kind: float(source.budget.spent(kind)) for kind in source.kinds}
-        self.budget_["seconds"] = result.seconds
+        self.budget_ = {**spent(source.budget, source.kinds), "seconds": result.seconds}
         self._tokenizer_files = tokenizer_files(tokenizer)
         self._seed = seed
         return self
@@ -562,18 +562,13 @@ class SegmentPolicyOptimizer(BaseDecisionEstimator):
         room = self.max_completion_length
         check_context(self.model_, ids, room)
         self.model_.eval()
-        seed = self._seed + 1
-        if random_state is not None:
-            seed = int(generator_of(random_state).integers(2**62))
-        return (
-            policy_of(self, self.model_, self.tokenizer_, self.bf16)
-            .generate(
-                ids,
-                [room] * len(ids),
-                n,
-                generator=torch.Generator().manual_seed(seed),
-                temperature=temperature,
-                top_p=top_p,
-            )
-            .rows()
+        policy = policy_of(self, self.model_, self.tokenizer_, self.bf16)
+        drawn = policy.generate(
+            ids,
+            [room] * len(ids),
+            n,
+            generator=seeded(later_seed(self._seed, random_state)),
+            temperature=temperature,
+            top_p=top_p,
         )
+        return drawn.rows()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dfl.estimators._fingerprint import digest
 from dfl.exceptions import InvalidInputError
+from dfl.rl.fitting import told_parameters
 from dfl.rl.segment.chain import ChainAdvantages
 from dfl.rl.segment.drawing import AdvantageEstimator
 from dfl.rl.segment.group import GroupAdvantages
@@ -148,7 +149,7 @@ def fingerprint(
     seed: int,
 ) -> str:
     """Return what tells a fit from another, for checkpoints."""
-    parameters = {k: v for k, v in told.get_params(deep=False).items() if k not in _UNTOLD}
+    parameters = told_parameters(told, _UNTOLD)
     parameters["peft_config"] = None  # the module says what it is
     text = repr((seed, parameters, str(model), list(prompts), dict(columns)))
     return digest(text, [p.float() for p in model.state_dict().values()])

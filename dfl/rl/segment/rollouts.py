@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dfl._validation import check_at_least
 from dfl.exceptions import InvalidInputError
 from dfl.montecarlo import Budget, WeightedSamples
+from dfl.rl.fitting import part, spent, trained_as
 from dfl.rl.segment.drawing import AdvantageEstimator, Collected, Drawing
 from dfl.rl.segment.examples import Example, LossType, pack
 from dfl.rl.segment.policy import TokenBatch, TokenPolicy
@@ -143,30 +144,26 @@ class SegmentRollouts:
 
     def batches(self, model: nn.Module, generator: torch.Generator) -> Iterator[tuple[Any, ...]]:
         """Draw completions, and yield batches for the ``TokenPolicy`` that is trained."""
-        if not isinstance(model, TokenPolicy):
-            raise InvalidInputError(
-                f"SegmentRollouts: got a model of type {type(model).__name__} to train, expected "
-                "a TokenPolicy"
-            )
-        model.eval()
-        examples = self._collect(model, generator)
-        model.train()
+        policy = trained_as(self, model, TokenPolicy)
+        policy.eval()
+        examples = self._collect(policy, generator)
+        policy.train()
         tokens = kept = 0
         for _ in range(self.num_iterations):
             order = torch.randperm(len(examples), generator=generator, device=generator.device)
             for rows in torch.split(order, self.batch_size) if len(examples) else ():
-                batch, samples = self._pack([examples[i] for i in rows.tolist()], model.device)
+                batch, samples = self._pack([examples[i] for i in rows.tolist()], policy.device)
                 told = int(batch.mask[:, -batch.width :].sum())
                 tokens += told
                 kept += int(samples.mask.sum()) if samples.mask is not None else told
                 self.budget.charge("trained_tokens", told)
                 self.budget.charge("optimizer_steps", 1)
                 yield self._share(batch, samples)
-        model.eval()
+        policy.eval()
         self._iteration += 1
         if tokens:
             self.summary["mask_fraction"] = kept / tokens
-        self.summary |= {kind: float(self.budget.spent(kind)) for kind in self.kinds}
+        self.summary |= spent(self.budget, self.kinds)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return all that the next pass depends on, so that a killed run goes on as it was."""
@@ -184,10 +181,7 @@ class SegmentRollouts:
         self._waiting = state["waiting"]
         self.budget.charge_all(self.kinds, state["spent"])
         if self.replay is not None:
-            held = {
-                k.removeprefix("replay."): v for k, v in state.items() if k.startswith("replay.")
-            }
-            self.replay.load_state_dict(held)
+            self.replay.load_state_dict(part(state, "replay."))
 
     def _turn(self, generator: torch.Generator) -> list[int]:
         """Return the prompts of this pass."""
@@ -219,8 +213,8 @@ class SegmentRollouts:
             self.budget,
         )
         own = self._referred(self.advantages.collect(drawing, rows))
-        spent = [self.budget.spent(k) - b for k, b in zip(self.kinds, before, strict=True)]
-        everything = self.processes.gather((own, spent))
+        paid = [self.budget.spent(k) - b for k, b in zip(self.kinds, before, strict=True)]
+        everything = self.processes.gather((own, paid))
         found = Collected.joined([each for each, _ in everything])
         for rank, (_, others) in enumerate(everything):
             for kind, amount in zip(self.kinds, others, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -154,6 +154,19 @@ class Learner(nn.Module):
             return self.law.log_prob(output[:, :p], output[:, p : 2 * p], raw)
 
         return WeightedLikelihoodLoss(log_prob=log_prob, kl=lambda output, samples: output[:, -1])
+
+    def adam(self, learning_rate: float, dual_learning_rate: float) -> torch.optim.Adam:
+        """Return what takes the steps of the network, and those of prices at a rate of their own.
+
+        Prices are exponentials of parameters: their rate is the share that a step changes them by.
+        """
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        prices = [self.log_temperature, self.log_multipliers]
+        groups: list[dict[str, Any]] = [
+            {"params": trained},
+            {"params": prices, "lr": dual_learning_rate},
+        ]
+        return torch.optim.Adam(groups, lr=learning_rate, fused=True)
 
     @torch.no_grad()
     def follow(self) -> None:

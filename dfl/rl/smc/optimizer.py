@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -13,25 +12,26 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from dfl.estimators._randomness import generator_of, private_randomness
+from dfl.estimators._randomness import private_randomness
 from dfl.estimators.base import BaseDecisionEstimator
 from dfl.estimators.files import load_of
 from dfl.exceptions import InvalidInputError
 from dfl.rl.envs.model import BatchedModel, State
-from dfl.rl.envs.play import play
-from dfl.rl.smc.law import law_of, make_law
-from dfl.rl.smc.learner import Learner
-from dfl.rl.smc.network import PolicyValueNetwork, seen_by
+from dfl.rl.envs.play import Decide, play
+from dfl.rl.fitting import checkpoint_at, spent
+from dfl.rl.seeds import drawn_seed, later_seed, seeded
+from dfl.rl.simulators import check_actions, check_observations
+from dfl.rl.smc.acting import by_network, by_search, likeliest
+from dfl.rl.smc.law import ActionLaw, law_of, make_law
+from dfl.rl.smc.network import PolicyValueNetwork
 from dfl.rl.smc.preparation import (
     check_numbers,
     fingerprint,
-    first_network,
-    policy_budgets,
-    seeded,
+    learner_of,
+    search_of,
+    source_of,
 )
-from dfl.rl.smc.rollouts import SMCRollouts
-from dfl.rl.smc.search import SearchResult, smc_search
-from dfl.training import Checkpoint, train
+from dfl.training import train
 from dfl.training.train import Callback
 
 
@@ -201,44 +201,20 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
         """
         law = law_of(model)
         check_numbers(self)
-        seed = int(generator_of(self.random_state).integers(2**62))
+        seed = drawn_seed(self.random_state)
         first = model.observe(model.reset(2, seeded(seed)))
-        network = first_network(self.network, first, law, seed)
-        learner = Learner(
-            network,
-            law,
-            temperature=self.temperature,
-            divergence=self.divergence,
-            policy_divergence=policy_budgets(self.policy_divergence, law),
-            target_rate=self.target_rate,
+        learner = learner_of(self, first, law, seed)
+        source = source_of(self, model)
+        checkpoint = checkpoint_at(
+            self.checkpoint, lambda: fingerprint(self, model, learner.network, seed)
         )
-        source = SMCRollouts(
-            model,
-            self._search(),
-            n_environments=self.n_environments,
-            rollout_length=self.rollout_length,
-            n_rollouts=self.n_rollouts,
-            n_updates=self.n_updates,
-            batch_size=self.batch_size,
-            discount=self.discount,
-            trace=self.trace,
-            max_episode_steps=self.max_episode_steps,
-        )
-        checkpoint = None
-        if self.checkpoint is not None:
-            checkpoint = Checkpoint(self.checkpoint, fingerprint(self, model, network, seed))
-        prices = [learner.log_temperature, learner.log_multipliers]
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in network.parameters() if p.requires_grad]},
-            {"params": prices, "lr": self.dual_learning_rate},
-        ]
         with private_randomness(seed, learner.budgets.device):
             result = train(
                 learner,
                 learner.loss(),
                 source,
                 max_iter=self.max_iter,
-                optimizer=torch.optim.Adam(groups, lr=self.learning_rate, fused=True),
+                optimizer=learner.adam(self.learning_rate, self.dual_learning_rate),
                 checkpoint=checkpoint,
                 callbacks=(lambda entry: entry.update(source.summary), *callbacks),
                 progress=self.verbose > 0,
@@ -250,8 +226,7 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
         self.n_actions_, self.action_dim_ = model.n_actions, model.action_dim
         self.observation_shape_ = tuple(first.shape[1:])
         self.history_ = result.history
-        self.budget_ = {kind: source.budget.spent(kind) for kind in source.kinds}
-        self.budget_["seconds"] = result.seconds
+        self.budget_ = {**spent(source.budget, source.kinds), "seconds": result.seconds}
         self._seed = seed
         return self
 
@@ -285,19 +260,15 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
         """
         check_is_fitted(self)
         if isinstance(observation, Mapping):
-            return self._act(search)(observation, self._generator(random_state))
+            act = self._act(self._known(None), search)
+            return act(observation, self._generator(random_state))
         if search:
             raise InvalidInputError(
                 f"decide: got observations of type {type(observation).__name__}, and a search "
                 "starts from states of the simulator; pass these, or search=False"
             )
-        given = torch.as_tensor(observation)
-        if tuple(given.shape[1:]) != self.observation_shape_:
-            raise InvalidInputError(
-                f"decide: got observations of shape {tuple(given.shape)}, expected "
-                f"(n, {', '.join(map(str, self.observation_shape_))})"
-            )
-        decided = self._likeliest(given)
+        given = check_observations(observation, self.observation_shape_)
+        decided = likeliest(self.network_, self._law(), given)
         return decided if isinstance(observation, Tensor) else decided.cpu().numpy()
 
     def score(
@@ -333,15 +304,15 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
             If there is no model or no episode, or the model has other actions.
         """
         check_is_fitted(self)
-        return float(
-            play(
-                self._known(model),
-                self._act(search, model),
-                n_episodes,
-                self.max_episode_steps,
-                generator=self._generator(random_state),
-            ).mean()
+        known = self._known(model)
+        returns = play(
+            known,
+            self._act(known, search),
+            n_episodes,
+            self.max_episode_steps,
+            generator=self._generator(random_state),
         )
+        return float(returns.mean())
 
     @classmethod
     def load(
@@ -383,17 +354,10 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
     def _module(self, weights: dict[str, Tensor]) -> nn.Module | None:
         if self.network != "mlp":
             return None
-        size = make_law(self.n_actions_, self.action_dim_).size
-        return PolicyValueNetwork(math.prod(self.observation_shape_), size)
+        return PolicyValueNetwork(math.prod(self.observation_shape_), self._law().size)
 
-    def _search(self) -> functools.partial[SearchResult]:
-        return functools.partial(
-            smc_search,
-            n_particles=self.n_particles,
-            depth=self.depth,
-            period=self.period,
-            least_effective=self.least_effective,
-        )
+    def _law(self) -> ActionLaw:
+        return make_law(self.n_actions_, self.action_dim_)
 
     def _known(self, model: BatchedModel | None) -> BatchedModel:
         found = getattr(self, "model_", None) if model is None else model
@@ -402,38 +366,14 @@ class SMCPolicyOptimizer(BaseDecisionEstimator):
                 "SMCPolicyOptimizer: there is no simulator to search in; give one to load: "
                 "load(path, model=...)"
             )
-        if (found.n_actions, found.action_dim) != (self.n_actions_, self.action_dim_):
-            raise InvalidInputError(
-                f"SMCPolicyOptimizer: got a {type(found).__name__} with n_actions="
-                f"{found.n_actions} and action_dim={found.action_dim}, expected "
-                f"{self.n_actions_} and {self.action_dim_}, as in fit"
-            )
+        actions = found.n_actions, found.action_dim
+        check_actions(self, found, actions, (self.n_actions_, self.action_dim_))
         return found
 
-    def _act(self, search: bool, model: BatchedModel | None = None) -> Any:
-        """Return what acts in states, for ``play``."""
-        known = self._known(model)
+    def _act(self, model: BatchedModel, search: bool) -> Decide:
         if not search:
-            return lambda state, generator: self._likeliest(known.observe(state))
-        find = self._search()
-
-        def act(state: State, generator: torch.Generator) -> Tensor:
-            found = find(
-                known, self.network_, state, temperature=self.temperature_, generator=generator
-            )
-            return found.actions
-
-        return act
-
-    @torch.no_grad()
-    def _likeliest(self, observations: Tensor) -> Tensor:
-        if observations.is_floating_point():
-            observations = observations.to(next(self.network_.parameters()).dtype)
-        parameters, _ = self.network_(seen_by(self.network_, observations))
-        law = make_law(self.n_actions_, self.action_dim_)
-        return law.action(law.best(parameters)).to(observations.device)
+            return by_network(self.network_, self._law(), model)
+        return by_search(self.network_, search_of(self), model, self.temperature_)
 
     def _generator(self, random_state: Any) -> torch.Generator:
-        if random_state is None:  # not what was drawn in fit: nobody is judged where he learned
-            return seeded(self._seed + 1)
-        return seeded(int(generator_of(random_state).integers(2**62)))
+        return seeded(later_seed(self._seed, random_state))

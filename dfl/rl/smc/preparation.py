@@ -1,21 +1,28 @@
-"""What ``SMCPolicyOptimizer`` does before it learns: checks, the first network, a fingerprint."""
+"""What ``SMCPolicyOptimizer`` does before it learns: checks, its parts, a fingerprint."""
 
 from __future__ import annotations
 
 import copy
+import functools
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from dfl._validation import check_positive
 from dfl.estimators._fingerprint import digest
 from dfl.exceptions import InvalidInputError
-from dfl.rl.envs.model import BatchedModel, random_actions
+from dfl.rl.envs.model import BatchedModel
+from dfl.rl.fitting import check_trainable, told_parameters
+from dfl.rl.seeds import seeded
+from dfl.rl.simulators import shown_by
 from dfl.rl.smc.law import ActionLaw
+from dfl.rl.smc.learner import Learner
 from dfl.rl.smc.network import PolicyValueNetwork
+from dfl.rl.smc.rollouts import SMCRollouts
+from dfl.rl.smc.search import SearchResult, smc_search
 
 if TYPE_CHECKING:
     from dfl.rl.smc.optimizer import SMCPolicyOptimizer
@@ -50,11 +57,7 @@ def check_numbers(optimizer: SMCPolicyOptimizer) -> None:
 def first_network(network: str | nn.Module, first: Tensor, law: ActionLaw, seed: int) -> nn.Module:
     """Return the network before training."""
     if isinstance(network, nn.Module):
-        if not any(p.requires_grad for p in network.parameters()):
-            raise InvalidInputError(
-                f"SMCPolicyOptimizer: got a network of type {type(network).__name__} "
-                "without parameters that require a gradient, expected some to be trained"
-            )
+        check_trainable("SMCPolicyOptimizer", "network", network)
         return copy.deepcopy(network)
     if network != "mlp":
         raise InvalidInputError(
@@ -80,25 +83,56 @@ def policy_budgets(asked: float | tuple[float, float] | None, law: ActionLaw) ->
     return tuple(budget for budget in each for _ in range(len(parts) // kinds))
 
 
+def learner_of(optimizer: SMCPolicyOptimizer, first: Tensor, law: ActionLaw, seed: int) -> Learner:
+    """Return what is trained, for observations like the first ones."""
+    return Learner(
+        first_network(optimizer.network, first, law, seed),
+        law,
+        temperature=optimizer.temperature,
+        divergence=optimizer.divergence,
+        policy_divergence=policy_budgets(optimizer.policy_divergence, law),
+        target_rate=optimizer.target_rate,
+    )
+
+
+def search_of(optimizer: SMCPolicyOptimizer) -> Callable[..., SearchResult]:
+    """Return how to look ahead."""
+    return functools.partial(
+        smc_search,
+        n_particles=optimizer.n_particles,
+        depth=optimizer.depth,
+        period=optimizer.period,
+        least_effective=optimizer.least_effective,
+    )
+
+
+def source_of(optimizer: SMCPolicyOptimizer, model: BatchedModel) -> SMCRollouts:
+    """Return where the steps to learn from come from."""
+    return SMCRollouts(
+        model,
+        search_of(optimizer),
+        n_environments=optimizer.n_environments,
+        rollout_length=optimizer.rollout_length,
+        n_rollouts=optimizer.n_rollouts,
+        n_updates=optimizer.n_updates,
+        batch_size=optimizer.batch_size,
+        discount=optimizer.discount,
+        trace=optimizer.trace,
+        max_episode_steps=optimizer.max_episode_steps,
+    )
+
+
 def fingerprint(
     optimizer: SMCPolicyOptimizer, model: BatchedModel, network: nn.Module, seed: int
 ) -> str:
     """Return what tells a fit from another, for checkpoints."""
-    told = {k: v for k, v in optimizer.get_params(deep=False).items() if k not in _UNTOLD}
+    told = told_parameters(optimizer, _UNTOLD)
     text = repr((seed, type(model).__name__, told, str(network)))
     # a model is told by its public numbers, and by what it draws and does
     named = {k: v for k, v in getattr(model, "__dict__", {}).items() if not k.startswith("_")}
     numbers = {k: v for k, v in named.items() if isinstance(v, _NUMBERS)}
     tables = [v for v in named.values() if isinstance(v, (Tensor, np.ndarray))]
-    generator = seeded(seed)
-    state = model.reset(64, generator)
-    after, *earned = model.step(state, random_actions(model, 64, generator), generator)
-    shown = [model.observe(state), model.observe(after), *earned]
+    state, shown = shown_by(model, seed)
     drawn = [v for v in state.values() if isinstance(v, Tensor)]
     arrays = [*drawn, *shown, *tables, *network.state_dict().values()]
     return digest(text + repr(numbers), arrays)
-
-
-def seeded(seed: int) -> torch.Generator:
-    """Return a generator of torch with a seed."""
-    return torch.Generator().manual_seed(seed)

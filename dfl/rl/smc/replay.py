@@ -8,6 +8,8 @@ from typing import final
 import torch
 from torch import Tensor
 
+from dfl.rl.fitting import part
+
 
 @final
 class Replay:
@@ -54,4 +56,4 @@ class Replay:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Put back what ``state_dict`` returned."""
         self.count = int(state["count"])
-        self._held = {k.removeprefix("held."): v for k, v in state.items() if k.startswith("held.")}
+        self._held = part(state, "held.")

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from dfl._validation import check_at_least, check_share
-from dfl.exceptions import InvalidInputError
 from dfl.montecarlo import Budget, WeightedSamples
 from dfl.rl.envs.model import BatchedModel, State, acted, begin_anew
+from dfl.rl.fitting import part, spent, trained_as
+from dfl.rl.returns import RunningReturns, check_rewards
 from dfl.rl.smc.learner import Learner, Steps
 from dfl.rl.smc.replay import Replay
 from dfl.rl.smc.search import SearchResult, smc_search
-from dfl.rl.smc.targets import Weigh, as_searched, part, replayed
+from dfl.rl.smc.targets import Weigh, as_searched, replayed
 
 
 @final
@@ -121,27 +122,23 @@ class SMCRollouts:
         self._replay = Replay(n_rollouts)
         self._state: State | None = None
         self._lengths = torch.zeros(n_environments, dtype=torch.int64)
-        self._returns = torch.zeros(n_environments, dtype=torch.float64)
+        self._returns = RunningReturns()
 
     def batches(
         self, model: nn.Module, generator: torch.Generator
     ) -> Iterator[tuple[Steps, WeightedSamples]]:
         """Collect a rollout, and yield batches for the ``Learner`` that is trained."""
-        if not isinstance(model, Learner):
-            raise InvalidInputError(
-                f"SMCRollouts: got a model of type {type(model).__name__} to train, expected a "
-                "Learner"
-            )
-        model.eval()
-        self._replay.add(self._collect(model, generator))
-        model.train()
+        learner = trained_as(self, model, Learner)
+        learner.eval()
+        self._replay.add(self._collect(learner, generator))
+        learner.train()
         for _ in range(self.n_updates):
             self.budget.charge("optimizer_steps", 1)
-            steps, samples = self._batch(model, generator)
+            steps, samples = self._batch(learner, generator)
             yield steps, samples
-            model.follow()
-        model.eval()  # what is looked at only moves no running mean
-        self._summarize(model, steps)
+            learner.follow()
+        learner.eval()  # what is looked at only moves no running mean
+        self._summarize(learner, steps)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return all that the next pass depends on, so that a killed run goes on as it was."""
@@ -149,7 +146,7 @@ class SMCRollouts:
         found |= {f"state.{k}": v for k, v in (self._state or {}).items()}
         return found | {
             "lengths": self._lengths,
-            "returns": self._returns,
+            "returns": self._returns.sums,
             "spent": self.budget.spent_on(self.kinds),
         }
 
@@ -160,7 +157,7 @@ class SMCRollouts:
         device = next(iter(first.values())).device
         self._replay.load_state_dict({k: v.to(device) for k, v in part(state, "replay.").items()})
         self._state = {k: v.to(device) for k, v in part(state, "state.").items()} or None
-        self._lengths, self._returns = state["lengths"], state["returns"]
+        self._lengths, self._returns.sums = state["lengths"], state["returns"]
         self.budget.charge_all(self.kinds, state["spent"])
 
     @torch.no_grad()
@@ -170,7 +167,6 @@ class SMCRollouts:
         if self._state is None:
             self._state = self.model.reset(n, generator)
         taken: list[dict[str, Tensor]] = []
-        ended: list[Tensor] = []
         for _ in range(self.rollout_length):
             state = self._state
             found = self.search(
@@ -185,24 +181,19 @@ class SMCRollouts:
             after, rewards, terminated, truncated = acted(
                 self.model, state, found.actions, generator
             )
-            if not rewards.isfinite().all():
-                raise InvalidInputError(
-                    f"{type(self.model).__name__}: got rewards that are not finite, first in "
-                    f"environment {int((~rewards.isfinite()).nonzero()[0])}"
-                )
+            check_rewards(type(self.model).__name__, rewards)
             self._lengths = self._lengths + 1
             if self.max_episode_steps is not None:
                 late = self._lengths.to(terminated.device) >= self.max_episode_steps
                 truncated = truncated | (late & ~terminated)
             over = terminated | truncated
-            self._returns = self._returns + rewards.to(self._returns)
-            ended.append(self._returns[over.cpu()])
             taken.append(_step(state, after, rewards, terminated, truncated, found))
             self._lengths = self._lengths.masked_fill(over.cpu(), 0)
-            self._returns = self._returns.masked_fill(over.cpu(), 0.0)
             self._state = begin_anew(self.model, after, over, generator)
         rollout = {name: torch.stack([step[name] for step in taken], 1) for name in taken[0]}
-        earned, weights = torch.cat(ended), rollout["weights"]
+        over = (rollout["terminated"] | rollout["truncated"]).T.cpu()
+        earned = self._returns.add(rollout["rewards"].T.cpu(), over)[over]
+        weights = rollout["weights"]
         apart = torch.xlogy(weights, weights).sum(2).mean() + math.log(weights.shape[2])
         self.summary = {
             "episodes": float(len(earned)),
@@ -225,7 +216,7 @@ class SMCRollouts:
         parameters, _ = learner.network(steps.observations)
         apart = learner.law.divergences(steps.reference, parameters).mean(0).sum()
         self.summary["policy_divergence"] = float(apart)
-        self.summary |= {kind: float(self.budget.spent(kind)) for kind in self.kinds}
+        self.summary |= spent(self.budget, self.kinds)
 
 
 def _step(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias, final
+from typing import TypeAlias, final
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from dfl.montecarlo import WeightedSamples
 from dfl.rl.advantages import generalized_advantages
 from dfl.rl.envs.model import BatchedModel
+from dfl.rl.fitting import part
 from dfl.rl.smc.learner import Learner, Steps
 from dfl.rl.smc.network import seen_by
 
@@ -98,8 +99,3 @@ def replayed(
         WeightedSamples(flat["raw"].to(device), flat["weights"].to(device)),
         flat["advantages"].to(device),
     )
-
-
-def part(values: Mapping[str, Any], prefix: str) -> dict[str, Tensor]:
-    """Return what has a prefix, without it."""
-    return {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}

@@ -8,10 +8,11 @@ from typing import Any, final
 import torch
 from torch import nn
 
-from dfl.estimators._randomness import generator_of, private_randomness
+from dfl.estimators._randomness import private_randomness
 from dfl.exceptions import InvalidInputError
 from dfl.losses import WeightedLikelihoodLoss
 from dfl.montecarlo import WeightedSamples
+from dfl.rl.seeds import drawn_seed
 from dfl.rl.segment.policy import TokenBatch, TokenPolicy
 from dfl.training import TrainingResult, train
 from dfl.training.train import Callback
@@ -86,7 +87,7 @@ def imitate(
         batch_size,
     )
     policy = TokenPolicy(model, (tokenizer.eos_token_id,))
-    seed = int(generator_of(random_state).integers(2**62))
+    seed = drawn_seed(random_state)
     with private_randomness(seed, policy.device):
         return train(
             policy,

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from dfl.estimators._randomness import generator_of, private_randomness
+from dfl.estimators._randomness import private_randomness
+from dfl.rl.seeds import drawn_seed
 from dfl_solvers.exceptions import import_optional
 
 
@@ -66,6 +67,6 @@ def tiny_transformer(
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    seed = int(generator_of(random_state).integers(2**62))
+    seed = drawn_seed(random_state)
     with private_randomness(seed, torch.device("cpu")):
         return transformers.LlamaForCausalLM(config)
