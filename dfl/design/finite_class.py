@@ -9,13 +9,14 @@ from typing import Any, Literal, final
 import numpy as np
 import numpy.typing as npt
 
+from dfl.design._hypotheses import Hypotheses, losses_of
 from dfl.design.directional import DirectionalUncertainty
 from dfl.design.l2 import L2Uncertainty
 from dfl.design.lipschitz import LipschitzConstant
 from dfl.design.protocols import Criterion, Labels
 from dfl.design.slack import azuma_slack, mixture_slack
-from dfl.exceptions import InvalidInputError, UnsupportedError
-from dfl_solvers.oracle import Array, Oracle, minimizing
+from dfl.exceptions import InvalidInputError
+from dfl_solvers.oracle import Array, Oracle
 
 _LOSSES = ("spo", "spo+", "squared")
 _SLACKS = ("mixture", "azuma", "practical", "none")
@@ -136,9 +137,8 @@ class FiniteHypothesisClass:
         self.lipschitz = lipschitz
         self.delta = delta
         self.planned_labels = planned_labels
-        self._predictors: Sequence[Any] | None = _predictors(hypotheses)
-        self._table = _table(hypotheses) if self._predictors is None else np.zeros((0, 0, 0))
-        self.n_hypotheses = len(self._table if self._predictors is None else self._predictors)
+        self._hypotheses = Hypotheses(hypotheses)
+        self.n_hypotheses = len(self._hypotheses)
         if not self.n_hypotheses:
             raise InvalidInputError("FiniteHypothesisClass: got no hypothesis, expected at least 1")
         m = self.n_hypotheses
@@ -185,11 +185,11 @@ class FiniteHypothesisClass:
 
     def members(self, X: Array) -> Array:
         """Return costs that each survivor predicts, (n, p) to (n, M, d)."""
-        return self._predict(X, self.survivors_)
+        return self._hypotheses.predict(X, self.survivors_)
 
     def predict(self, X: Array) -> Array:
         """Return costs that the incumbent predicts, (n, p) to (n, d)."""
-        return self._predict(X, np.array([self.incumbent_]))[:, 0]
+        return self._hypotheses.predict(X, np.array([self.incumbent_]))[:, 0]
 
     def eliminate(self, numbers: npt.ArrayLike) -> None:
         """Rule out hypotheses for reasons of your own.
@@ -229,7 +229,8 @@ class FiniteHypothesisClass:
         """
         alive = self.survivors_
         losses = np.zeros((len(labels.X), self.n_hypotheses))
-        losses[:, alive] = self._losses(labels.X, labels.C, alive, oracle)
+        predicted = self._hypotheses.predict(labels.X, alive)
+        losses[:, alive] = losses_of(self.loss, predicted, labels.C, oracle)
         weighted = labels.weights[:, None] * losses
         if not np.isfinite(weighted).all():
             raise InvalidInputError(
@@ -298,80 +299,3 @@ class FiniteHypothesisClass:
         variance = np.maximum(squares / t - self._excess() ** 2, 0.0) * t / (t - 1)
         quantile = 0.6 * math.sqrt(2 * math.log(2 * self.n_hypotheses * t / self.delta))
         return quantile * np.sqrt(variance / t)
-
-    def _losses(self, X: Array, C: Array, alive: Array, oracle: Oracle) -> Array:
-        """Losses (n, k) of survivors, up to terms that all have in common."""
-        predicted = self._predict(X, alive)
-        n, k, d = predicted.shape
-        if C.shape != (n, d):
-            raise InvalidInputError(
-                f"got costs of shape {C.shape}, expected {(n, d)}, as the hypotheses predict"
-            )
-        if self.loss == "squared":
-            away = predicted - C[:, None]
-            return np.vecdot(away, away)
-        held, sign = minimizing(oracle)
-        flat, costs = (sign * predicted).reshape(n * k, d), np.repeat(sign * C, k, axis=0)
-        if self.loss == "spo":
-            decisions = held.solve(flat).decisions
-            return held.evaluate(costs, decisions).reshape(n, k)
-        if not getattr(held, "linear_objective", True):
-            raise UnsupportedError(
-                f"loss='spo+' needs a linear objective, which {type(held).__name__} does not have"
-            )
-        best = np.repeat(held.solve(sign * C).decisions, k, axis=0)
-        shifted = 2 * flat - costs
-        found = held.solve(shifted).decisions
-        # SPO+ without z*(c), which all have in common
-        return (2 * np.vecdot(flat, best) - np.vecdot(shifted, found)).reshape(n, k)
-
-    def _predict(self, X: Array, numbers: Array) -> Array:
-        X = np.asarray(X, dtype=float)
-        if self._predictors is None:
-            return np.ascontiguousarray(self._table[numbers][:, self._designs(X)].swapaxes(0, 1))
-        rows = [np.asarray(self._predictors[h].predict(X), dtype=float) for h in numbers]
-        if rows[0].ndim != 2 or any(row.shape != rows[0].shape for row in rows):
-            raise InvalidInputError(
-                f"hypotheses predict costs of shapes {sorted({row.shape for row in rows})}, "
-                f"expected {(len(X), 'd')} from each"
-            )
-        return np.stack(rows, axis=1)
-
-    def _designs(self, X: Array) -> Array:
-        numbers = X.reshape(len(X), -1)[:, 0]
-        n = self._table.shape[1]
-        wrong = np.flatnonzero((numbers != np.round(numbers)) | (numbers < 0) | (numbers >= n))
-        if X.size != len(X) or len(wrong):
-            raise InvalidInputError(
-                f"hypotheses were given as a table of {n} designs: expected the pool "
-                f"np.arange({n}), or rows of it"
-            )
-        return numbers.astype(int)
-
-
-def _predictors(hypotheses: Any) -> Sequence[Any] | None:
-    if isinstance(hypotheses, np.ndarray) or not all(hasattr(h, "predict") for h in hypotheses):
-        return None
-    return list(hypotheses)
-
-
-def _table(hypotheses: Any) -> Array:
-    try:
-        table = np.asarray(hypotheses, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(
-            f"FiniteHypothesisClass: got hypotheses that are neither predictors (with a method "
-            f"predict) nor a table of numbers: {error}"
-        ) from error
-    if table.ndim != 3:
-        raise InvalidInputError(
-            f"FiniteHypothesisClass: got a table of shape {table.shape}, expected (M, N, d): M "
-            "hypotheses, N designs, d costs"
-        )
-    if not np.isfinite(table).all():
-        h, x, j = np.argwhere(~np.isfinite(table))[0]
-        raise InvalidInputError(
-            f"FiniteHypothesisClass: hypothesis {h} predicts {table[h, x, j]} for cost {j} of "
-            f"design {x}, expected finite numbers"
-        )
-    return table

@@ -14,7 +14,7 @@ from dfl.estimators._instance import InstanceData, as_instance
 from dfl.estimators._long import as_labels, is_dated
 from dfl.estimators._reading import read
 from dfl.estimators._table import Table
-from dfl.estimators._tree_growth import Limits, Sample
+from dfl.estimators._tree_sample import Limits, Sample
 from dfl.estimators.base import BaseDecisionRegressor
 from dfl.exceptions import InvalidInputError
 from dfl_solvers.oracle import Array, minimizing

@@ -7,7 +7,7 @@ import heapq
 import numpy as np
 
 from dfl import metrics
-from dfl.estimators._tree_growth import Sample
+from dfl.estimators._tree_sample import Sample
 from dfl.estimators._trees import Trees
 from dfl_solvers.oracle import Array
 

@@ -10,7 +10,8 @@ import numpy as np
 from dfl.estimators._instance import InstanceData
 from dfl.estimators._randomness import generator_of
 from dfl.estimators._tree_fit import features_of, limits_of, read_task, whole
-from dfl.estimators._tree_growth import Limits, Sample, grow
+from dfl.estimators._tree_growth import grow
+from dfl.estimators._tree_sample import Limits, Sample
 from dfl.estimators._trees import Trees
 from dfl.estimators.base import BaseDecisionRegressor
 from dfl_solvers.oracle import Array, Oracle

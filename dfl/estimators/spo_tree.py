@@ -13,7 +13,8 @@ from dfl.estimators._folds import Fold
 from dfl.estimators._instance import InstanceData
 from dfl.estimators._randomness import generator_of
 from dfl.estimators._tree_fit import Task, features_of, folds_of, limits_of, read_task
-from dfl.estimators._tree_growth import Limits, grow
+from dfl.estimators._tree_growth import grow
+from dfl.estimators._tree_sample import Limits
 from dfl.estimators._tree_text import text_of
 from dfl.estimators._trees import Trees
 from dfl.estimators.base import BaseDecisionRegressor

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import enum
 import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, final, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
 
 from dfl_solvers.exceptions import (
     InfeasibleError,
@@ -19,41 +16,11 @@ from dfl_solvers.exceptions import (
     SolverError,
     UnboundedError,
 )
+from dfl_solvers.solution import Array as Array
+from dfl_solvers.solution import Solution as Solution
+from dfl_solvers.solution import Status as Status
 
-Array = npt.NDArray[Any]
 Instance = Mapping[str, Array]
-
-
-class Status(enum.IntEnum):
-    """How the solve of one instance ended.
-
-    Examples
-    --------
-    >>> Status(2).message
-    'the feasible set is empty'
-    """
-
-    OPTIMAL = 0
-    FEASIBLE = 1
-    INFEASIBLE = 2
-    UNBOUNDED = 3
-    FAILED = 4
-
-    @property
-    def message(self) -> str:
-        """What a user reads about this status."""
-        return _MESSAGES[self]
-
-
-_MESSAGES = {
-    Status.OPTIMAL: "optimal",
-    Status.FEASIBLE: (
-        "a limit on time or gap was reached; the decision is feasible but may not be optimal"
-    ),
-    Status.INFEASIBLE: "the feasible set is empty",
-    Status.UNBOUNDED: "the objective is unbounded; an oracle needs a bounded feasible set",
-    Status.FAILED: "the solver stopped without a decision",
-}
 
 _ERRORS: dict[Status, type[Exception]] = {
     Status.INFEASIBLE: InfeasibleError,
@@ -61,36 +28,9 @@ _ERRORS: dict[Status, type[Exception]] = {
     Status.FAILED: SolverError,
 }
 
-
 _NOTHING: Instance = {}
 # length up to which BLAS computes a dot product on one thread; its others would wait for ours
 _UNTHREADED = 10_000
-
-
-@dataclass(frozen=True)
-class Solution:
-    """Optimal decisions of a batch of n instances with d decision coordinates.
-
-    Attributes
-    ----------
-    decisions : ndarray of shape (n, d)
-        One decision a row.
-    objectives : ndarray of shape (n,)
-        Objective of each decision: ``c.w`` plus the problem's own part, if it has one.
-    status : ndarray of shape (n,)
-        ``Status`` codes; only ``OPTIMAL`` and ``FEASIBLE`` ever reach a caller of ``solve``.
-    """
-
-    decisions: Array
-    objectives: Array
-    status: Array
-
-    def __init__(self, decisions: Array, objectives: Array, status: Array) -> None:
-        # what a frozen class writes for itself takes twice as long, and small batches notice
-        fields = self.__dict__
-        fields["decisions"] = decisions
-        fields["objectives"] = objectives
-        fields["status"] = status
 
 
 @runtime_checkable

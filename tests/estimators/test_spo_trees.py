@@ -16,7 +16,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from dfl import PredictThenOptimizeRegressor, SPOForestRegressor, SPOTreeRegressor
 from dfl.datasets import make_knapsack, make_shortest_path
-from dfl.estimators import _tree_growth, _tree_pruning, spo_forest
+from dfl.estimators import _tree_pruning, _tree_sample, _tree_splits, spo_forest
 from dfl.estimators._table import Table
 from dfl.estimators._tree_fit import folds_of
 from dfl.estimators._trees import Trees
@@ -218,7 +218,7 @@ def test_held_out_regret_is_that_of_the_pruned_trees() -> None:
     data = make_shortest_path(300, grid=(3, 3), degree=2, noise=0.5, random_state=0)
     X, C = data.X[100:], data.C[100:]
     optimal = data.oracle.solve(C).objectives
-    held = _tree_growth.Sample(data.oracle, X, C, optimal, np.ones(200), None)
+    held = _tree_sample.Sample(data.oracle, X, C, optimal, np.ones(200), None)
     alphas = _tree_pruning.prices(strength)
     found = _tree_pruning.held_out_regret(tree, strength, alphas, held)
     for alpha, regret in zip(alphas, found, strict=True):
@@ -262,7 +262,7 @@ def test_blocks_threads_and_order_do_not_matter(monkeypatch) -> None:
         serial = fitted()
     finally:
         set_threads(None)
-    monkeypatch.setattr(_tree_growth, "_BLOCK", 1000)
+    monkeypatch.setattr(_tree_splits, "_BLOCK", 1000)
     blocks = fitted()
     assert blocks.budget_.calls > 2 * whole.budget_.calls
     for other in (serial, blocks):

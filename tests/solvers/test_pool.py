@@ -24,10 +24,10 @@ from dfl_solvers import (
     Program,
     Simplex,
     TopK,
+    _pool_memory,
     check_oracle,
     minimizing,
 )
-from dfl_solvers import pool as pool_module
 from dfl_solvers.cached import Cached
 from dfl_solvers.exceptions import InvalidInputError, UnsupportedError
 from dfl_solvers.oracle import Solution, Status
@@ -149,14 +149,14 @@ def test_the_least_recently_useful_decision_leaves() -> None:
     inner = Counting(Simplex(5))
     costs = 1.0 - np.eye(5)
     pool = Pool(inner, 0.0, size=3)
-    state = pool._state
+    memory = pool._memory
 
     def held() -> set[int]:
-        return {int(np.frombuffer(key).argmax()) for key in state._slots}
+        return {int(np.frombuffer(key).argmax()) for key in memory._slots}
 
     def add(*names: int) -> None:
         decisions = np.eye(5)[list(names)]
-        state.add(decisions, np.zeros(len(decisions)))
+        memory.add(decisions, np.zeros(len(decisions)))
 
     def ask(name: int) -> None:
         found = pool.solve(costs[name : name + 1])
@@ -192,11 +192,11 @@ def test_property_the_pool_is_bounded_distinct_and_consistent(batches: list, siz
     table = np.random.default_rng(0).normal(size=(10, 4))
     for rows in batches:
         found = pool.solve(table[rows])
-        state = pool._state
-        assert pool.counts.size == len(state._slots) <= size
-        for key, slot in state._slots.items():
-            assert state._decisions[slot].tobytes() == key
-        assert sorted(state._slots.values()) == list(range(len(state._slots)))
+        memory = pool._memory
+        assert pool.counts.size == len(memory._slots) <= size
+        for key, slot in memory._slots.items():
+            assert memory._decisions[slot].tobytes() == key
+        assert sorted(memory._slots.values()) == list(range(len(memory._slots)))
         best = Box(4).solve(table[rows]).objectives
         assert (found.objectives >= best).all()
         solved = found.status == Status.OPTIMAL
@@ -237,7 +237,7 @@ def test_blocks_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
     whole = answers()
     for block in (1, 1000):
-        monkeypatch.setattr(pool_module, "_BLOCK", block)
+        monkeypatch.setattr(_pool_memory, "_BLOCK", block)
         np.testing.assert_array_equal(answers(), whole)
 
 
