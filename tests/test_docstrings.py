@@ -1,4 +1,8 @@
-"""Public docstrings are complete: every name of the reference, by the rules of numpydoc."""
+"""Public docstrings are complete, by the rules of numpydoc.
+
+Public is every name of the reference, and of the command line, which has no reference, every name
+without an underscore that a module makes.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,14 @@ from typing import Any
 import pytest
 from numpydoc.docscrape import get_doc_object
 from numpydoc.validate import ERROR_MSGS, validate
+from pydantic import BaseModel
 
 ROOT = Path(__file__).parents[1]
 # sections that numpydoc would have in every docstring, and that ours have where they help
 HELPFUL = {"ES01", "SA01", "SA02", "SA03", "SA04", "EX01"}
 RULES = set(ERROR_MSGS) - HELPFUL
-# what is said of arguments and results: in the summary of a method, or in sections of their own
+# what is said of arguments and results: in the summary, of a method or of a function that is called
+# from within the command line only, or in sections of their own
 SECTIONS = {"PR01": "Parameters", "RT01": "Returns", "YD01": "Yields"}
 
 
@@ -34,21 +40,41 @@ def reference() -> dict[str, dict[str, list[str]]]:
 REFERENCE = reference()
 
 
+APPLICATION = ROOT / "experiments" / "dfl_experiments"
+MODULES = [
+    ".".join(path.relative_to(APPLICATION.parent).with_suffix("").parts)
+    for path in sorted(APPLICATION.rglob("[!_]*.py"))
+]
+
+
 def documented(package: str) -> Iterator[tuple[str, Any]]:
     """Yield the functions, classes and public methods of a package, with their full names."""
     module = importlib.import_module(package)
     for name in (name for names in REFERENCE[package].values() for name in names):
         value = getattr(module, name)
-        if not callable(value):
+        if callable(value):
+            yield from with_methods(f"{package}.{name}", value)
+
+
+def made_by(module: str) -> Iterator[tuple[str, Any]]:
+    """Yield the functions, classes and public methods that a module makes."""
+    for name, value in vars(importlib.import_module(module)).items():
+        made = inspect.isclass(value) or inspect.isfunction(value)
+        if made and not name.startswith("_") and value.__module__ == module:
+            yield from with_methods(f"{module}.{name}", value)
+
+
+def with_methods(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield a function, or a class and its public methods."""
+    yield name, value
+    fields = getattr(value, "__dataclass_fields__", {})
+    for own, member in vars(value).items() if inspect.isclass(value) else ():
+        if own.startswith("_") or own in fields:
             continue
-        yield f"{package}.{name}", value
-        for own, member in vars(value).items() if inspect.isclass(value) else ():
-            if own.startswith("_"):
-                continue
-            if isinstance(member, property):
-                yield f"{package}.{name}.{own}", member.fget
-            elif inspect.isfunction(member) or isinstance(member, (classmethod, staticmethod)):
-                yield f"{package}.{name}.{own}", getattr(member, "__func__", member)
+        if isinstance(member, property):
+            yield f"{name}.{own}", member.fget
+        elif inspect.isfunction(member) or isinstance(member, (classmethod, staticmethod)):
+            yield f"{name}.{own}", getattr(member, "__func__", member)
 
 
 def elsewhere(name: str) -> set[str]:
@@ -75,6 +101,11 @@ def _found(name: str) -> Any:
     raise LookupError(name)
 
 
+def begun(code: str, text: str) -> bool:
+    """Say whether a docstring has the section that an error is about."""
+    return f"\n{SECTIONS[code]}\n" in text
+
+
 def wrong(name: str, value: Any) -> list[str]:
     """Return what is missing from a docstring."""
     text = inspect.getdoc(value) or ""
@@ -82,6 +113,9 @@ def wrong(name: str, value: Any) -> list[str]:
     if inspect.isclass(value):
         if getattr(value, "_is_protocol", False) or issubclass(value, int):
             found = [each for each in found if each[0] != "PR01"]  # nobody constructs these
+        elif issubclass(value, BaseModel):
+            # fields of a configuration are described beneath them, where names do not say it
+            found = [each for each in found if each[0] != "PR01" or begun("PR01", text)]
         elif dataclasses.is_dataclass(value) or issubclass(value, tuple):
             # fields are parameters and attributes in one, and are described once
             stated = get_doc_object(value)["Attributes"]
@@ -90,12 +124,8 @@ def wrong(name: str, value: Any) -> list[str]:
             found = [each for each in found if each[0] != "PR01"]
             if not text.count("\nParameters\n") and fields - names:
                 found.append(("PR01", f"Fields {sorted(fields - names)} not documented"))
-    elif "." in value.__qualname__:
-        found = [
-            (code, what)
-            for code, what in found
-            if code not in SECTIONS or f"\n{SECTIONS[code]}\n" in text
-        ]
+    elif "." in value.__qualname__ or value.__module__ in MODULES:
+        found = [each for each in found if each[0] not in SECTIONS or begun(each[0], text)]
     if any(code == "PR04" for code, _ in found):
         said = elsewhere(name)
         found = [
@@ -107,4 +137,10 @@ def wrong(name: str, value: Any) -> list[str]:
 @pytest.mark.parametrize("package", REFERENCE)
 def test_public_docstrings_are_complete(package: str) -> None:
     missing = [each for name, value in documented(package) for each in wrong(name, value)]
+    assert not missing, "\n".join(missing)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_docstrings_of_the_command_line_are_complete(module: str) -> None:
+    missing = [each for name, value in made_by(module) for each in wrong(name, value)]
     assert not missing, "\n".join(missing)

@@ -54,8 +54,11 @@ def make_predictor(
         for a, b in itertools.pairwise(sizes):
             layers += [_linear(a, b, generator), nn.ReLU()]
         return nn.Sequential(*layers, _linear(sizes[-1], n_outputs, generator))
+    hint = ""
+    if hasattr(predictor, "fit"):
+        hint = "; a regressor of scikit-learn goes into PredictThenOptimizeRegressor"
     raise InvalidInputError(
-        f"got predictor={predictor!r}, expected 'linear', 'mlp' or a torch.nn.Module"
+        f"got predictor={predictor!r}, expected 'linear', 'mlp' or a torch.nn.Module{hint}"
     )
 
 

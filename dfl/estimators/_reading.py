@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import validate_data
 
 from dfl.estimators._instance import InstanceData, as_instance
 from dfl.estimators._long import LongLayout, as_labels, is_dated
 from dfl.estimators._names import learn_names
 from dfl.estimators._table import Table, date_index
+from dfl.estimators._validated import validated
 from dfl.estimators.base import BaseDecisionRegressor, read_weights, with_mask
 from dfl.exceptions import InvalidInputError
 
@@ -57,10 +57,7 @@ def read(
     dates = date_index(X)
     if reset:
         learn_names(estimator, decisions if y is None else y)
-    X, truth = validate_data(
-        estimator, X, decisions if y is None else y, multi_output=True, y_numeric=True,
-        dtype=np.float64, reset=reset,
-    )  # fmt: skip
+    X, truth = validated(estimator, X, decisions if y is None else y, reset=reset)
     truth = truth.astype(np.float64)
     if groups is None or truth.ndim == 2:
         one_output = truth.ndim == 1

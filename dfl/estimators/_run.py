@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dfl._validation import check_at_least
 from dfl.estimators._fingerprint import fingerprint
 from dfl.estimators._held_out import Held
 from dfl.estimators._predictors import device_of, dtype_of
@@ -61,6 +62,7 @@ def run(
         What training did, and what the oracle solved.
     """
     model, optimizer, scaling = start
+    check_at_least(1, "", max_iter=estimator.max_iter)
     oracle, _ = minimizing(estimator._checked_oracle())
     if estimator.n_jobs is not None and estimator.n_jobs != 1:
         # imported here: compiled code is slow to load, and few need this

@@ -171,6 +171,10 @@ class BaseDecisionRegressor(MultiOutputMixin, RegressorMixin, BaseDecisionEstima
             expected to cost, and an interval.
         """
         if risk is not None:
+            if not hasattr(risk, "decide"):
+                raise InvalidInputError(
+                    f"got risk={risk!r}, expected a calibrated rule of dfl.risk, such as CVaR(0.9)"
+                )
             return risk.decide(self, X, groups=groups, instance=instance)
         predicted, instance = self.predict(X), as_instance(instance)
         oracle = self._checked_oracle()
@@ -281,10 +285,12 @@ class BaseDecisionRegressor(MultiOutputMixin, RegressorMixin, BaseDecisionEstima
 
 def check_oracle_given(estimator: BaseDecisionEstimator, oracle: Oracle | None) -> Oracle:
     """Refuse an estimator without an oracle."""
-    if not hasattr(oracle, "solve"):
+    if isinstance(oracle, type) or not hasattr(oracle, "solve"):
+        function = callable(oracle) and not isinstance(oracle, type)
+        hint = "; FromCallable(function, n_costs) makes one of a function" if function else ""
         raise InvalidInputError(
             f"{type(estimator).__name__} needs an oracle: got oracle={oracle!r}, expected the "
-            "problem that the predictions feed, such as dfl_solvers.GridShortestPath(5, 5)"
+            f"problem that the predictions feed, such as dfl_solvers.GridShortestPath(5, 5){hint}"
         )
     return oracle  # type: ignore[return-value]
 

@@ -8,11 +8,12 @@ from typing import Any, final
 
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
-from sklearn.utils.validation import check_consistent_length, validate_data
+from sklearn.utils.validation import check_consistent_length
 
 from dfl import metrics
 from dfl.estimators._instance import InstanceData, as_instance
 from dfl.estimators._table import Table, date_index
+from dfl.estimators._validated import validated
 from dfl.estimators.base import BaseDecisionEstimator, check_oracle_given, read_weights, score_of
 from dfl.exceptions import InvalidInputError
 from dfl.metrics.post_hoc import spread
@@ -183,7 +184,7 @@ class BaseConstraintRegressor(MultiOutputMixin, RegressorMixin, BaseDecisionEsti
         self._field()
         self._recourse()
         dates = date_index(X)
-        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64)
+        X, y = validated(self, X, y)
         one_output = y.ndim == 1
         weights = read_weights(sample_weight, X)
         y = self._wide(y.astype(np.float64))

@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
 from dfl.estimators._instance import InstanceData
 from dfl.estimators._long import LongLayout, as_labels
 from dfl.estimators._names import learn_names
+from dfl.estimators._validated import validated
 from dfl.estimators.base import BaseDecisionRegressor
 from dfl.exceptions import InvalidInputError
 from dfl_solvers.oracle import Array, Oracle
@@ -104,8 +105,13 @@ class PredictThenOptimizeRegressor(BaseDecisionRegressor):
         """
         del instance
         self._checked_oracle()
+        if isinstance(self.regressor, str | type):
+            raise InvalidInputError(
+                f"got regressor={self.regressor!r}, expected a scikit-learn regressor, such as "
+                "sklearn.linear_model.Ridge()"
+            )
         learn_names(self, y)
-        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=np.float64)
+        X, y = validated(self, X, y)
         if groups is None or y.ndim == 2:
             self._check_width(1 if y.ndim == 1 else y.shape[1], "costs")
         if groups is not None:

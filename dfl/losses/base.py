@@ -68,7 +68,10 @@ class AbstractLoss(nn.Module, ABC):
         name = type(self).__name__
         if "samples" in self.requires:
             if oracle is not None:
-                raise InvalidInputError(f"{name} holds no oracle: got {oracle!r}, expected None")
+                raise InvalidInputError(
+                    f"{name} holds no oracle: got a {name_of_problem(oracle)}, expected None; it "
+                    "trains policies on weighted samples, see dfl.losses.available() for others"
+                )
             self.sign = 1
             return
         if oracle is None or not hasattr(oracle, "solve"):
@@ -270,6 +273,13 @@ class AbstractLoss(nn.Module, ABC):
             if return_decisions:
                 raise InvalidInputError(f"{name} holds no oracle: it has no decisions to return")
             return
+        parts = {name: getattr(target, name) for name in ("costs", "decisions", "objectives")}
+        for what, value in {"output": output, **parts}.items():
+            if value is not None and not isinstance(value, Tensor):
+                raise InvalidInputError(
+                    f"{name}: got {what} of type {type(value).__name__}, expected a torch.Tensor; "
+                    "torch.as_tensor makes one of an array"
+                )
         if output.ndim != 2:
             raise InvalidInputError(
                 f"{name}: got output of shape {tuple(output.shape)}, expected (n, d)"

@@ -163,7 +163,8 @@ def make_loss(
 'spo+'?
     """
     if name not in LOSSES:
-        near = difflib.get_close_matches(str(name), LOSSES, n=1)
+        spelled = str(name).lower().replace("_", "-").replace("plus", "+")
+        near = difflib.get_close_matches(spelled, LOSSES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise InvalidInputError(
             f"got loss {name!r}, expected one of: {', '.join(available())}{hint}"

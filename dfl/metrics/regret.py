@@ -141,7 +141,8 @@ def decision_regret(
     costs = _costs(costs, "costs")
     if optimal is None:
         optimal = optimal_objectives(oracle, costs, instance=instance)
-    return sign * (oracle.evaluate(costs, np.asarray(decisions), instance) - optimal)
+    regret = sign * (oracle.evaluate(costs, np.asarray(decisions), instance) - optimal)
+    return regret + 0.0  # which makes 0 of -0
 
 
 def normalize(

@@ -109,6 +109,11 @@ class RegretDisplay:
         RegretDisplay
             With 95 % intervals over resampled instances, drawn with a fixed seed.
         """
+        if not isinstance(estimators, Mapping):
+            raise InvalidInputError(
+                f"got estimators of type {type(estimators).__name__}, expected a mapping from "
+                "names to fitted estimators, such as {'SPO+': model}"
+            )
         regrets, optimal = {}, np.zeros(0)
         for name, estimator in estimators.items():
             regrets[name], optimal = estimator.evaluate(X, y, groups=groups, instance=instance)

@@ -3,191 +3,44 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, final, get_args
+from collections.abc import Sequence
+from typing import Annotated, Any, final
 
-from pydantic import Field, NonNegativeInt, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from dfl.exceptions import InvalidInputError
 from dfl_experiments.base import AbstractModel
+from dfl_experiments.catalog import (
+    DesignMethod,
+    DesignProblem,
+    Method,
+    PolicyMethod,
+    PolicyProblem,
+    Problem,
+)
 from dfl_experiments.config_errors import custom, explain, one_of
-from dfl_experiments.constraint_methods import ConstraintFocused, TwoStageConstraints
 from dfl_experiments.design.methods import Elimination, Linear, Reference
-from dfl_experiments.design.worlds import (
-    LinearCosts,
-    LLMAllocation,
-    LLMRouting,
-    Misspecified,
-    ScaleDecoys,
-    TabularBall,
-)
-from dfl_experiments.held_out_lasso import HeldOutLasso
 from dfl_experiments.measures import MEASURES
-from dfl_experiments.methods import (
-    MINIMUM,
-    AbstractMethod,
-    Auto,
-    DecisionFocused,
-    EqualWeight,
-    ExpectedCosts,
-    Single,
-    TwoStage,
-)
+from dfl_experiments.methods import MINIMUM, AbstractMethod, EqualWeight, ExpectedCosts
 from dfl_experiments.policies.method import AbstractPolicyMethod
-from dfl_experiments.policies.preference import (
-    DDPO,
-    BestOfN,
-    DiffusionDPO,
-    DigitStudy,
-    GaussianStudy,
-    Guidance,
-    RingStudy,
-    Stepwise,
-    Untuned,
-)
-from dfl_experiments.policies.robust_control import PeerPPO, Robust, RobustControlStudy
-from dfl_experiments.policies.robust_exact import ExactRobust, IntrinsicStudy, StickyStudy
-from dfl_experiments.policies.robust_features import FeatureNoiseStudy, FeatureNoiseTraining
-from dfl_experiments.policies.segment import (
-    Credit,
-    Segment,
-    SegmentArithmeticStudy,
-    SegmentCreditStudy,
-)
-from dfl_experiments.policies.simulators import (
-    MPO,
-    PPO,
-    SMC,
-    VMPO,
-    CubeStudy,
-    Imitation,
-    PendulumStudy,
-    SequentialKnapsackStudy,
-    Shooting,
-    SokobanStudy,
-    UniformSearch,
-)
-from dfl_experiments.problems import (
-    CoraMatchingProblem,
-    CubicTopKProblem,
-    EnergyProblem,
-    EntropyPortfolioProblem,
-    KnapsackProblem,
-    KnapsackWeightsProblem,
-    OrdinalClassesProblem,
-    OrdinalDigitsProblem,
-    PerfectMatchingProblem,
-    PortfolioProblem,
-    PortfolioSP500Problem,
-    PriceKnapsackProblem,
-    ShortestPathProblem,
-    ShuffledEnergyProblem,
-    SpanningTreeProblem,
-    SPOPortfolioProblem,
-    SPOShortestPathProblem,
-    StaffingProblem,
-    SyntheticGridProblem,
-    TerrainProblem,
-    TravelingSalesmanProblem,
-)
-from dfl_experiments.published_training import PublishedTraining
-
-Problem = Annotated[
-    ShortestPathProblem
-    | KnapsackProblem
-    | PortfolioProblem
-    | PortfolioSP500Problem
-    | EnergyProblem
-    | EntropyPortfolioProblem
-    | OrdinalClassesProblem
-    | OrdinalDigitsProblem
-    | SpanningTreeProblem
-    | PerfectMatchingProblem
-    | SyntheticGridProblem
-    | TerrainProblem
-    | TravelingSalesmanProblem
-    | PriceKnapsackProblem
-    | ShuffledEnergyProblem
-    | CoraMatchingProblem
-    | CubicTopKProblem
-    | SPOShortestPathProblem
-    | SPOPortfolioProblem
-    | KnapsackWeightsProblem
-    | StaffingProblem,
-    Field(discriminator="kind"),
-]
-Method = Annotated[
-    TwoStage
-    | DecisionFocused
-    | Auto
-    | Single
-    | EqualWeight
-    | PublishedTraining
-    | HeldOutLasso
-    | TwoStageConstraints
-    | ConstraintFocused,
-    Field(discriminator="estimator"),
-]
-DesignProblem = Annotated[
-    ScaleDecoys | Misspecified | TabularBall | LinearCosts | LLMAllocation | LLMRouting,
-    Field(discriminator="kind"),
-]
-DesignMethod = Annotated[Elimination | Linear | Reference, Field(discriminator="learner")]
-PolicyProblem = Annotated[
-    CubeStudy
-    | SegmentArithmeticStudy
-    | SegmentCreditStudy
-    | PendulumStudy
-    | SokobanStudy
-    | SequentialKnapsackStudy
-    | RobustControlStudy
-    | DigitStudy
-    | GaussianStudy
-    | RingStudy
-    | StickyStudy
-    | IntrinsicStudy
-    | FeatureNoiseStudy,
-    Field(discriminator="kind"),
-]
-PolicyMethod = Annotated[
-    SMC
-    | Segment
-    | Credit
-    | PPO
-    | MPO
-    | VMPO
-    | Shooting
-    | UniformSearch
-    | Imitation
-    | Robust
-    | PeerPPO
-    | Untuned
-    | Stepwise
-    | DiffusionDPO
-    | DDPO
-    | BestOfN
-    | Guidance
-    | ExactRobust
-    | FeatureNoiseTraining,
-    Field(discriminator="algorithm"),
-]
 
 
-def _tagged(*unions: Any) -> dict[str, type[AbstractModel]]:
-    """Return the models of unions by the values of the fields that tell them apart."""
-    found = {}
-    for union in unions:
-        leaves, field = get_args(union)
-        for leaf in get_args(leaves):
-            for tag in get_args(leaf.model_fields[field.discriminator].annotation):
-                found[tag] = leaf
-    return found
+def _known_metrics(value: tuple[str, ...]) -> tuple[str, ...]:
+    for name in value:
+        if name not in MEASURES:
+            raise custom(f"got {name!r}, expected {one_of(name, MEASURES)}")
+    return tuple(dict.fromkeys(value))
 
 
-TAGGED: Mapping[str, type[AbstractModel]] = _tagged(
-    Problem, Method, DesignProblem, DesignMethod, PolicyProblem, PolicyMethod
-)
-"""The models by their tags: kinds of problems, estimators, learners and algorithms."""
+Metrics = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_known_metrics)]
+"""What is measured, by names; each once."""
 
 
 class AbstractConfig(AbstractModel):
@@ -214,9 +67,7 @@ class RunConfig(AbstractConfig):
 
     problem: Problem
     methods: tuple[Method, ...] = Field(min_length=1)
-    metrics: tuple[str, ...] = Field(
-        default=("normalized-regret", "normalized-regret-mean"), min_length=1
-    )
+    metrics: Metrics = ("normalized-regret", "normalized-regret-mean")
 
     @property
     def compared(self) -> list[AbstractMethod]:
@@ -224,17 +75,9 @@ class RunConfig(AbstractConfig):
         known = self.problem.draws_data and self.problem.knows_minimum
         return [*self.methods, *([ExpectedCosts()] if known else [])]
 
-    @field_validator("metrics")
-    @classmethod
-    def _know_metrics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            if name not in MEASURES:
-                raise custom(f"got {name!r}, expected {one_of(name, MEASURES)}")
-        return tuple(dict.fromkeys(value))
-
     @model_validator(mode="after")
     def _fit_together(self) -> RunConfig:
-        _check_names([*(method.name for method in self.methods), MINIMUM])
+        check_names([*(method.name for method in self.methods), MINIMUM])
         returns = self.problem.decisions_per_year is not None
         for name in self.metrics:
             if MEASURES[name].needs_returns and not returns:
@@ -267,7 +110,7 @@ class DesignConfig(AbstractConfig):
     @model_validator(mode="after")
     def _fit_together(self) -> DesignConfig:
         names = [method.name for method in self.methods]
-        _check_names(names)
+        check_names(names)
         _check_baselines(self.baselines, names)
         return self
 
@@ -298,7 +141,7 @@ class PolicyConfig(AbstractConfig):
     @model_validator(mode="after")
     def _fit_together(self) -> PolicyConfig:
         names = [method.name for method in self.methods]
-        _check_names(names)
+        check_names(names)
         _check_baselines(self.baselines, names)
         if self.trial_seed in self.seeds:
             raise custom(f"trial_seed: got {self.trial_seed}, expected none of the seeds")
@@ -355,7 +198,8 @@ def _check_baselines(baselines: Sequence[str], names: Sequence[str]) -> None:
             raise custom(f"baselines: got {name!r}, expected {one_of(name, names)}")
 
 
-def _check_names(names: Sequence[str]) -> None:
+def check_names(names: Sequence[str]) -> None:
+    """Refuse two methods of one name."""
     for name in names:
         if names.count(name) > 1:
             raise custom(f"methods: the name {name!r} is taken, expected one name a method")

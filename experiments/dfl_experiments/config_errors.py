@@ -25,12 +25,18 @@ def explain(
     Parameters
     ----------
     error : ValidationError
+        What pydantic found.
     raw : mapping
         What was validated.
     model : type
         By which it was.
     tagged : mapping
         The models behind the tags that pydantic puts into the location of an error.
+
+    Returns
+    -------
+    str
+        The key, and what is wrong with its value.
     """
     first = error.errors(include_url=False)[0]
     kind, location = first["type"], first["loc"]

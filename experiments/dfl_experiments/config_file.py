@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from dfl.exceptions import InvalidInputError
 from dfl_experiments.base import AbstractModel
+from dfl_experiments.catalog import TAGGED
 from dfl_experiments.config import (
-    TAGGED,
     Config,
     DesignConfig,
     PolicyConfig,
@@ -137,7 +137,8 @@ def _parse(text: str, source: str) -> dict[str, Any]:
         raise InvalidInputError(f"{source}{where}: not valid YAML: {problem}") from error
     if not isinstance(raw, dict):
         raise InvalidInputError(
-            f"{source}: got {type(raw).__name__}, expected keys such as problem and methods"
+            f"{source}: got {'an empty file' if raw is None else type(raw).__name__}, expected "
+            "keys such as problem and methods"
         )
     return raw
 

@@ -57,7 +57,17 @@ class Engine:
 @final
 @dataclass(frozen=True)
 class Failure:
-    """A cell that could not be computed, and why."""
+    """A cell that could not be computed, and why.
+
+    Attributes
+    ----------
+    cell : Cell
+    message : str
+        What went wrong, in one line.
+    bad_input : bool
+        Whether the configuration is to blame, or a package that is missing.
+    status : {"failed", "timeout"}
+    """
 
     cell: Cell
     message: str
@@ -100,8 +110,11 @@ def execute(
     Parameters
     ----------
     cells : sequence of Cell
+        What to compute.
     store : CellStore
+        Where each is kept.
     engine : Engine
+        Processes, and what becomes of failures.
     on_done : callable
         Called after each cell.
 

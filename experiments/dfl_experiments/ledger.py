@@ -24,6 +24,7 @@ from rich.progress import (
 from dfl.exceptions import InvalidInputError
 from dfl_experiments import environment
 from dfl_experiments.cells import CellStore, StorageError, write_atomically
+from dfl_experiments.config import AbstractConfig
 from dfl_experiments.execution import Engine, Failure, execute
 from dfl_experiments.runner import Cell
 from dfl_experiments.summary import Results
@@ -40,10 +41,13 @@ class Ledger:
     Parameters
     ----------
     folder : Path
+        Made if missing.
     file : str
         Name of the record in it.
     record : mapping
         What is known beforehand; has ``name``, by which a folder is told from another's.
+    notes : list of str, optional
+        What a user should know of; a damaged cell adds a line.
 
     Raises
     ------
@@ -147,6 +151,16 @@ def progress(console: Console, name: str, total: int, done: int) -> Iterator[Cal
 def once(cells: Sequence[Cell]) -> list[Cell]:
     """Return the cells without repetitions."""
     return list({cell.key: cell for cell in cells}.values())
+
+
+def record_of(config: AbstractConfig, command: Sequence[str]) -> dict[str, Any]:
+    """Return what is known of a run or a sweep before it begins."""
+    return {
+        "name": config.name,
+        "config": config.model_dump(mode="json"),
+        "seeds": list(config.seeds),
+        "command": list(command),
+    }
 
 
 def now() -> str:

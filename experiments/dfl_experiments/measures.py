@@ -38,7 +38,14 @@ class Outcome:
 
 
 class Estimate(NamedTuple):
-    """A number with its 95 % interval."""
+    """A number with its 95 % interval.
+
+    Attributes
+    ----------
+    value : float
+    low, high : float
+        Ends of the interval.
+    """
 
     value: float
     low: float

@@ -65,7 +65,16 @@ class Published(AbstractModel):
 @final
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a median over seeds lies where a criterion wants it."""
+    """Whether a median over seeds lies where a criterion wants it.
+
+    Attributes
+    ----------
+    criterion : Criterion
+    median : float
+        In percent, or a ratio.
+    n_seeds : int
+        Seeds that it is the median of.
+    """
 
     criterion: Criterion
     median: float
@@ -99,6 +108,7 @@ def judge(
     Parameters
     ----------
     criteria : sequence of Criterion
+        What the publication says.
     regrets : mapping
         By problem and method: the normalized regret of each seed.
 

@@ -60,11 +60,18 @@ def standings(
     rows : sequence of Row
         The summary of results. Problems on which a method failed are left out.
     metric : str
+        Name of the measure to compare by.
     methods : sequence of str
+        Names of those that take part.
     base : str or None
         Least squares, or the method that takes its place.
     higher : bool
         Whether more is better.
+
+    Returns
+    -------
+    Standings or None
+        Over the problems on which every method has a result.
     """
     import numpy as np
 

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from dfl_experiments.config import RunConfig
-from dfl_experiments.constraint_methods import TwoStageConstraints
-from dfl_experiments.held_out_lasso import HeldOutLasso
 from dfl_experiments.measures import MEASURES, Estimate, Measure, Outcome
-from dfl_experiments.methods import DecisionFocused, TwoStage
+from dfl_experiments.methods import (
+    DecisionFocused,
+    HeldOutLasso,
+    TwoStage,
+    TwoStageConstraints,
+)
 from dfl_experiments.runner import Cell
 
 OVER_SEEDS = "Student t over seeds"
@@ -26,12 +29,15 @@ class Row:
 
     Attributes
     ----------
+    problem, method, metric : str
     estimate : Estimate
         Mean with its 95 % interval.
     difference : Estimate or None
         To least squares on the same data, with its 95 % interval; None where there is no other.
     interval : str
         How the two intervals came about.
+    n_seeds : int
+        Seeds with a result.
     n_instances : int
         Test instances; 0 where a seed gives one number.
     seconds, solves : float

@@ -14,7 +14,7 @@ from dfl_experiments.cells import digest
 from dfl_experiments.config import Config, DesignConfig, PolicyConfig
 from dfl_experiments.design import report as design_report
 from dfl_experiments.execution import Engine, Failure
-from dfl_experiments.ledger import Ledger, now, once, progress
+from dfl_experiments.ledger import Ledger, now, once, progress, record_of
 from dfl_experiments.policies import report as policy_report
 from dfl_experiments.policies.method import AbstractPolicyMethod
 from dfl_experiments.policies.summary import PolicySummary
@@ -29,7 +29,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finished:
-    """What a run came to."""
+    """What a run came to.
+
+    Attributes
+    ----------
+    rows : list of Row or PolicySummary
+        Measures of all methods.
+    failures : list of Failure
+        Cells that could not be computed.
+    """
 
     rows: list[Row] | PolicySummary
     failures: list[Failure]
@@ -80,7 +88,9 @@ class Run:
     Parameters
     ----------
     config : RunConfig, DesignConfig or PolicyConfig
+        What to compute.
     folder : Path
+        Made if missing.
     command : sequence of str
         The command line, for the record.
 
@@ -97,12 +107,7 @@ class Run:
     command: Sequence[str]
 
     def __post_init__(self) -> None:
-        record = {
-            "name": self.config.name,
-            "config": self.config.model_dump(mode="json"),
-            "seeds": list(self.config.seeds),
-            "command": list(self.command),
-        }
+        record = record_of(self.config, self.command)
         self.ledger = Ledger(self.folder, "run.json", record)
         # those of tuned methods are known when their settings are
         self.cells = once([*self._trials(), *_known(self.config)])

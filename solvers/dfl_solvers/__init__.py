@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from dfl_solvers.degeneracy import degeneracy_distance as degeneracy_distance
     from dfl_solvers.oracle import AbstractOracle as AbstractOracle
     from dfl_solvers.oracle import Oracle as Oracle
-    from dfl_solvers.oracle import Solution as Solution
-    from dfl_solvers.oracle import Status as Status
     from dfl_solvers.oracle import minimizing as minimizing
     from dfl_solvers.oracle import solving as solving
     from dfl_solvers.parallel import Parallel as Parallel
@@ -63,6 +61,8 @@ if TYPE_CHECKING:
     from dfl_solvers.serialization import oracle_from_dict as oracle_from_dict
     from dfl_solvers.serialization import oracle_to_dict as oracle_to_dict
     from dfl_solvers.serialization import save_oracle as save_oracle
+    from dfl_solvers.solution import Solution as Solution
+    from dfl_solvers.solution import Status as Status
     from dfl_solvers.testing import check_oracle as check_oracle
     from dfl_solvers.with_backend import WithBackend as WithBackend
     from dfl_solvers.wrappers import Counting as Counting
@@ -109,8 +109,8 @@ _HOMES = {
     "Rescale": "recourse.rescale",
     "ShortestPath": "problems.graph_shortest_path",
     "Simplex": "problems.simplex",
-    "Solution": "oracle",
-    "Status": "oracle",
+    "Solution": "solution",
+    "Status": "solution",
     "TopK": "problems.top_k",
     "TravelingSalesman": "problems.traveling_salesman",
     "WithBackend": "with_backend",

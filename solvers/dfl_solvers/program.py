@@ -86,6 +86,13 @@ class Program:
                     f"above {high} {getattr(self, high)[i]}"
                 )
 
+    def __repr__(self) -> str:
+        integers = np.count_nonzero(self.integrality)
+        return (
+            f"<Program: {len(self.row_lower)} rows, {self.n_variables} variables, "
+            f"{integers} of them integer>"
+        )
+
     @property
     def n_variables(self) -> int:
         """Number k of variables."""

@@ -44,7 +44,7 @@ def check_oracle(
     OracleContractError
         If a check fails; the message names it, the instance and the numbers.
     InvalidInputError
-        If neither the oracle nor ``costs`` says how many costs there are.
+        If it is no oracle, or neither it nor ``costs`` says how many costs there are.
 
     Examples
     --------
@@ -57,6 +57,11 @@ def check_oracle(
     dfl_solvers.exceptions.OracleContractError: decisions are optimal: instance 2 has objective \
 1.3040000451301372, but the decision of instance 0 gives -0.7037352358069926
     """
+    if isinstance(oracle, type) or not hasattr(oracle, "solve"):
+        raise InvalidInputError(
+            f"check_oracle: got {oracle!r}, expected an oracle; FromCallable makes one of a "
+            "function"
+        )
     if costs is None:
         if oracle.n_costs is None:
             raise InvalidInputError(

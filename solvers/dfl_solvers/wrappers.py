@@ -30,7 +30,7 @@ class Maximize:
     Raises
     ------
     InvalidInputError
-        If ``oracle`` maximizes already.
+        If ``oracle`` maximizes already, or is no oracle.
 
     Examples
     --------
@@ -45,6 +45,10 @@ class Maximize:
     def __init__(self, oracle: Oracle) -> None:
         if getattr(oracle, "sign", 1) == -1:
             raise InvalidInputError(f"Maximize: got {oracle!r}, which maximizes already")
+        if isinstance(oracle, type) or not hasattr(oracle, "solve"):
+            raise InvalidInputError(
+                f"Maximize: got {oracle!r}, expected an oracle, such as TopK(5, 2)"
+            )
         self.oracle = oracle
 
     @property
@@ -216,7 +220,11 @@ class FromCallable(AbstractOracle):
         decisions = np.empty_like(costs)
         for i, row in enumerate(costs):
             own = {name: value[i] for name, value in instance.items()}
-            decision = np.asarray(self.function(row.copy(), **own), dtype=float)
+            try:
+                decision = np.asarray(self.function(row.copy(), **own), dtype=float)
+            except Exception as error:
+                error.add_note(f"raised by the function of FromCallable for instance {i}")
+                raise
             if decision.shape != row.shape:
                 raise InvalidInputError(
                     f"FromCallable: instance {i}: the function returned a decision of shape "

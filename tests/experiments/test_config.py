@@ -9,14 +9,8 @@ from typing import Literal
 import pytest
 
 from dfl.exceptions import InvalidInputError
-from dfl_experiments.config import (
-    TAGGED,
-    DesignConfig,
-    PolicyConfig,
-    RunConfig,
-    SuiteConfig,
-    parse_seeds,
-)
+from dfl_experiments.catalog import TAGGED
+from dfl_experiments.config import DesignConfig, PolicyConfig, RunConfig, SuiteConfig, parse_seeds
 from dfl_experiments.config_file import load, recipes
 from dfl_experiments.sweep.config import load_sweep
 

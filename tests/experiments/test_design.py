@@ -20,7 +20,7 @@ from dfl.design import SequentialDesign
 from dfl.exceptions import InvalidInputError, MissingDependencyError
 from dfl_experiments import config as configuration
 from dfl_experiments import config_file
-from dfl_experiments.design import desk
+from dfl_experiments.design import desk_folder
 from dfl_experiments.design.allocation import allocation
 from dfl_experiments.design.methods import Elimination, Linear, Reference
 from dfl_experiments.design.worlds import (
@@ -437,7 +437,7 @@ def test_ask_and_tell(dfl: Callable, laboratory: Path) -> None:
     code, _, err = dfl(*ASK)
     assert code == 2
     assert "0 of 20 rows are left" in err
-    learned = desk._design(Path("s"), desk._setup(Path("s")))
+    learned = desk_folder.open_design(Path("s"), desk_folder.read_setup(Path("s")))
     expected = {f"r{i}": costs_of(f"r{i}") for i in range(20)} | {names[3]: [1, 2, 3]}
     for row, costs in zip(learned.indices_, learned.C_, strict=True):
         np.testing.assert_allclose(costs, expected[f"r{row}"])
@@ -460,7 +460,7 @@ def test_costs_are_known_by_their_names(dfl: Callable, laboratory: Path, named: 
         assert f"--costs: got {', '.join(header[1:])}, but s was begun with c0, c1, c2; " in err
         assert dfl(*TELL)[0] == 0
     assert dfl(*ASK, "--costs", "c*")[0] == 0
-    learned = desk._design(Path("s"), desk._setup(Path("s")))
+    learned = desk_folder.open_design(Path("s"), desk_folder.read_setup(Path("s")))
     assert len(learned.C_) == 3
     for row, costs in zip(learned.indices_, learned.C_, strict=True):
         np.testing.assert_allclose(costs, costs_of(f"r{row}"))

@@ -14,7 +14,7 @@ from sklearn.linear_model import LinearRegression
 from dfl.exceptions import InvalidInputError, UnsupportedError
 from dfl_experiments.config import RunConfig, SuiteConfig
 from dfl_experiments.config_file import load
-from dfl_experiments.held_out_lasso import HeldOutLasso
+from dfl_experiments.methods import HeldOutLasso, PublishedTraining
 from dfl_experiments.problems import (
     CoraMatchingProblem,
     CubicTopKProblem,
@@ -26,7 +26,6 @@ from dfl_experiments.problems import (
 )
 from dfl_experiments.problems.base import Fold
 from dfl_experiments.published import Criterion, judge, numbers_of, published
-from dfl_experiments.published_training import PublishedTraining
 from dfl_experiments.regressors import regressor
 
 

@@ -179,7 +179,7 @@ def change(path: Path, old: str, new: str) -> None:
     [
         (lambda w: None, FIT.replace("day", "dya"), "no column 'dya' for --features"),
         (lambda w: None, FIT.replace("c*", "f1"), "the column 'f1' is named for two purposes"),
-        (lambda w: None, FIT.replace("c*", "c1,c2"), "got 2 costs per row, expected 12"),
+        (lambda w: None, FIT.replace("c*", "c1,c2"), "the problem has 12 costs, but the table 2"),
         (lambda w: None, FIT.replace("train", "none"), "No such file"),
         (lambda w: None, FIT.replace("grid.yaml", "g.yaml"), "there is no such file"),
         (lambda w: None, FIT + " --loss spo", "did you mean 'spo+'"),

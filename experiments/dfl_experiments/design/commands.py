@@ -9,6 +9,7 @@ import typer
 
 from dfl.exceptions import InvalidInputError
 from dfl_experiments.design.criteria import Criterion
+from dfl_experiments.terminal import names
 
 app = typer.Typer(
     name="design",
@@ -28,21 +29,22 @@ def ask(
         Path | None, typer.Option(help="problem.yaml, model.mps or .lp, oracle.npz; first ask.")
     ] = None,
     features: Annotated[
-        str | None, typer.Option(help="Columns, e.g. wind,load or 'f_*' [default: all but id].")
+        str | None,
+        typer.Option(help="Columns, e.g. wind,load or 'f_*'.", show_default="all but id"),
     ] = None,
     costs: Annotated[str | None, _COSTS] = None,
     criterion: Annotated[
-        str | None, typer.Option(help="How rows are chosen [default: integrated-regret].")
+        str | None, typer.Option(help="How rows are chosen.", show_default="integrated-regret")
     ] = None,
     floor: Annotated[
-        float | None, typer.Option(help="Share of rows drawn at random [default: 0.05].")
+        float | None, typer.Option(help="Share of rows drawn at random.", show_default="0.05")
     ] = None,
     ridge: Annotated[
-        float | None, typer.Option(help="Penalty of the linear model [default: 1].")
+        float | None, typer.Option(help="Penalty of the linear model.", show_default="1")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Random seed [default: 0].", min=0)] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed.", show_default="0", min=0)] = None,
     out: Annotated[
-        Path | None, typer.Option(help="CSV file to write [default: the screen].")
+        Path | None, typer.Option(help="CSV file to write.", show_default="the screen")
     ] = None,
 ) -> int:
     """Say which rows of a pool to label next, with importance weights.
@@ -100,6 +102,4 @@ def _criterion(name: str | None) -> Criterion | None:
 
 
 def _names(text: str | None) -> list[str] | None:
-    if text is None:
-        return None
-    return [name.strip() for name in text.split(",") if name.strip()]
+    return None if text is None else names(text)

@@ -52,7 +52,15 @@ def make_criterion(name: Criterion) -> Any:
 
 
 class Selection(NamedTuple):
-    """A criterion, and how rows are chosen by it."""
+    """A criterion, and how rows are chosen by it.
+
+    Attributes
+    ----------
+    criterion : Criterion
+        It scores rows.
+    selection : {"sample", "max"}
+        Whether they are drawn by their scores, or have the largest.
+    """
 
     criterion: Any
     selection: Literal["sample", "max"]
@@ -72,6 +80,11 @@ class Largest:
 
     ``SequentialDesign`` refuses that, for the reason that the studies show: it is often worse than
     random.
+
+    Parameters
+    ----------
+    criterion : Criterion
+        It scores rows.
     """
 
     def __init__(self, criterion: Any) -> None:

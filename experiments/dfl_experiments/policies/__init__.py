@@ -7,7 +7,7 @@ How to add a study:
    with the final ``AbstractPolicyMethod`` classes that go with it. A method has one method,
    ``run(study, seed)``, which learns, judges and returns a ``PolicyOutcome``. Import torch and
    ``dfl.rl`` inside functions, so that ``dfl list`` stays fast. ``simulators`` is an example.
-2. In ``dfl_experiments.config``, the study in the union ``PolicyProblem`` and its methods in the
+2. In ``dfl_experiments.catalog``, the study in the union ``PolicyProblem`` and its methods in the
    union ``PolicyMethod``.
 3. A recipe ``configs/NAME.yaml`` with ``problem``, ``methods``, ``baselines`` and ``seeds``, and a
    test that runs it cut down to seconds (by ``--set``).

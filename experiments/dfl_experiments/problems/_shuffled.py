@@ -17,7 +17,14 @@ def shuffled(data: Any, n_train: int, n_test: int, seed: int) -> tuple[Table, Ta
         With ``X``, ``y``, ``groups`` and perhaps ``instance``; instances of equal size that lie
         together.
     n_train, n_test : int
+        Instances of each table.
     seed : int
+        Of the order of the instances.
+
+    Returns
+    -------
+    train, test : Table
+        No instance is in both.
 
     Raises
     ------

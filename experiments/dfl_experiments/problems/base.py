@@ -65,7 +65,15 @@ class Constraint:
 
 
 class Picture(NamedTuple):
-    """How to read a row of features as an image: ``grid`` cells that cost something on it."""
+    """How to read a row of features as an image.
+
+    Attributes
+    ----------
+    grid : tuple of int
+        Rows and columns of cells that cost something.
+    image_shape : tuple of int
+        Height, width and channels.
+    """
 
     grid: tuple[int, int]
     image_shape: tuple[int, int, int]
@@ -75,10 +83,20 @@ class Picture(NamedTuple):
 class Fold:
     """Train on one table, be judged on another.
 
-    ``oracle`` judges; ``training_oracle`` is what a method may use while it learns, which is a
-    relaxation where the problem itself is slow to solve. ``stand_ins`` are other sets to learn on,
-    by name, for a method that asks for one. With a ``constraint``, ``y`` of the tables are its
-    numbers. With a ``picture``, features are pixels.
+    Attributes
+    ----------
+    train, test : Table
+    oracle : Oracle
+        It judges.
+    training_oracle : Oracle
+        What a method may use while it learns: a relaxation where the problem itself is slow to
+        solve.
+    stand_ins : mapping of str to Oracle
+        Other sets to learn on, by name, for a method that asks for one.
+    constraint : Constraint or None
+        With it, ``y`` of the tables are its numbers.
+    picture : Picture or None
+        With it, features are pixels.
     """
 
     train: Table

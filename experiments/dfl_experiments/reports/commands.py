@@ -11,12 +11,15 @@ import typer
 from dfl_experiments import cells
 
 Folders = Annotated[list[Path], typer.Argument(help="Folders that `dfl run` or `dfl sweep` wrote.")]
-Out = Annotated[Path | None, typer.Option(help="Folder to write [default: report/ in the first].")]
+Out = Annotated[
+    Path | None, typer.Option(help="Folder to write.", show_default="report/ in the first")
+]
 Baseline = Annotated[
-    str | None, typer.Option(help="Method to compare with [default: least squares].")
+    str | None, typer.Option(help="Method to compare with.", show_default="least squares")
 ]
 MetricName = Annotated[
-    str | None, typer.Option("--metric", help="What to rank by [default: the first in common].")
+    str | None,
+    typer.Option("--metric", help="What to rank by.", show_default="the first in common"),
 ]
 
 
@@ -45,6 +48,7 @@ def write(
     Parameters
     ----------
     folders : sequence of Path
+        What runs and sweeps have left.
     out : Path
         Made if missing.
     baseline, metric : str, optional

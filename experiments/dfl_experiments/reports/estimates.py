@@ -103,8 +103,14 @@ def estimate(run: Loaded, baseline: str | None = None) -> Numbers:
     Parameters
     ----------
     run : Loaded
+        From its folder.
     baseline : str, optional
         Default: least squares, or what the run itself compares with.
+
+    Returns
+    -------
+    Numbers
+        Of all problems, methods and metrics.
 
     Raises
     ------

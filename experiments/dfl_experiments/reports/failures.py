@@ -12,7 +12,18 @@ from dfl_experiments.reports.page import Entry, Section, Sheet
 @final
 @dataclass(frozen=True)
 class Failure:
-    """Cells without a result, for one reason."""
+    """A cell without a result, and the reason.
+
+    Attributes
+    ----------
+    cell : str
+        Problem and method.
+    seed : str
+        Empty where there is no single one.
+    kind : str
+        Such as "failed", "timeout" or "refused".
+    reason : str
+    """
 
     cell: str
     seed: str

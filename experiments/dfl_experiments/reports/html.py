@@ -22,8 +22,14 @@ def html(page: Page, drawn: Mapping[Picture, str]) -> str:
     Parameters
     ----------
     page : Page
+        What to write.
     drawn : mapping of Picture to str
         The pictures as SVG.
+
+    Returns
+    -------
+    str
+        The whole file.
 
     Raises
     ------

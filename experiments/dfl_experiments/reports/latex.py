@@ -47,8 +47,14 @@ def latex(page: Page, files: Mapping[Picture, str]) -> str:
     Parameters
     ----------
     page : Page
+        What to write.
     files : mapping of Picture to str
         Where each picture lies, seen from the report.
+
+    Returns
+    -------
+    str
+        The whole file.
     """
     lines = [_PREAMBLE + rf"\title{{{escape(page.title)}}}", r"\date{}", r"\maketitle", ""]
     for text in page.warnings:

@@ -17,8 +17,14 @@ def markdown(page: Page, files: Mapping[Picture, str]) -> str:
     Parameters
     ----------
     page : Page
+        What to write.
     files : mapping of Picture to str
         Where each picture lies, seen from the report.
+
+    Returns
+    -------
+    str
+        The whole file.
     """
     blocks = [f"# {escape(page.title)}", *(f"> {escape(text)}" for text in page.warnings)]
     for section in page.sections:

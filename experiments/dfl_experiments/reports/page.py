@@ -34,7 +34,17 @@ class Entry:
 @final
 @dataclass(frozen=True)
 class Sheet:
-    """A table: a row has an entry a column."""
+    """A table.
+
+    Attributes
+    ----------
+    title : str
+    columns : sequence of str
+        Their names.
+    rows : sequence of sequence of Entry
+        An entry a column.
+    caption : str
+    """
 
     title: str
     columns: Sequence[str]
@@ -52,7 +62,13 @@ class Sheet:
 @final
 @dataclass(frozen=True)
 class Picture:
-    """A picture: its words, and the matplotlib figure."""
+    """A picture.
+
+    Attributes
+    ----------
+    caption : str
+    figure : matplotlib Figure
+    """
 
     caption: str
     figure: Any
@@ -61,7 +77,16 @@ class Picture:
 @final
 @dataclass(frozen=True)
 class Section:
-    """A part of a report."""
+    """A part of a report.
+
+    Attributes
+    ----------
+    title : str
+    paragraphs : sequence of str
+        Plain text, before the tables.
+    sheets : sequence of Sheet
+    pictures : sequence of Picture
+    """
 
     title: str
     paragraphs: Sequence[str] = ()

@@ -97,8 +97,14 @@ def svg(figure: Any, place: int) -> str:
     Parameters
     ----------
     figure : matplotlib Figure
+        What to draw.
     place : int
         Which one of a page, so that names inside do not clash.
+
+    Returns
+    -------
+    str
+        The file's text.
     """
     return _saved(figure, "svg", transparent=True, salt=str(place)).decode()
 

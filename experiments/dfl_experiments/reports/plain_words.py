@@ -20,8 +20,14 @@ def answer(found: Sequence[Verdict], metric: Metric, tuning: str) -> str:
     found : sequence of Verdict
         One a problem.
     metric : Metric
+        What regret was measured in.
     tuning : str
         How the two-stage methods were tuned, such as "tuned by regret, 20 trials each".
+
+    Returns
+    -------
+    str
+        A paragraph.
     """
     n, base = len(found), found[0].baseline
     gain = sum(one.gain.mean for one in found) / n

@@ -23,9 +23,17 @@ Record = dict[str, Any]
 def gather(config: Config | SweepConfig, folder: Path) -> tuple[list[Record], str]:
     """Make the rows of the results table from the cells in a folder.
 
+    Parameters
+    ----------
+    config : RunConfig, DesignConfig, PolicyConfig or SweepConfig
+        Of the run that was begun there.
+    folder : Path
+        Its folder.
+
     Returns
     -------
     records : list of dict
+        A row each.
     state : str
         How much of it is there.
     """

@@ -65,6 +65,7 @@ def verdicts(table: Any, numbers: Numbers, metric: Metric) -> list[Verdict]:
     table : DataFrame
         The results, with the parameters of the methods.
     numbers : Numbers
+        Means and differences of the same results.
     metric : Metric
         One of which less is better.
 
@@ -154,10 +155,12 @@ def best_elsewhere(methods: Mapping[str, Seeds], seeds: Sequence[int]) -> tuple[
     methods : mapping of str to mapping of int to float
         By method and seed; less is better.
     seeds : sequence of int
+        On which every method has a value.
 
     Returns
     -------
     values : list of float
+        In the order of the seeds.
     name : str
         The best on all seeds together.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Sequence
 from typing import Literal, final
 
@@ -11,14 +12,14 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
 from dfl.exceptions import InvalidInputError
 from dfl_experiments.base import AbstractModel
-from dfl_experiments.config import TAGGED, AbstractConfig, Method, Problem, parse_seeds
-from dfl_experiments.config_errors import custom, explain, one_of
+from dfl_experiments.catalog import TAGGED, Method, Problem
+from dfl_experiments.config import AbstractConfig, Metrics, check_names, parse_seeds
+from dfl_experiments.config_errors import custom, explain
 from dfl_experiments.config_file import read, set_key, split
 from dfl_experiments.measures import MEASURES
 from dfl_experiments.methods import MINIMUM, AbstractMethod
@@ -36,7 +37,7 @@ class SweepConfig(AbstractConfig):
     problems: dict[str, Problem] = Field(min_length=1)
     """By the names they have in the results."""
     methods: tuple[Method, ...] = Field(min_length=1)
-    metrics: tuple[str, ...] = Field(default=("normalized-regret",), min_length=1)
+    metrics: Metrics = ("normalized-regret",)
     tuner: Literal["grid", "optuna"] = "grid"
     """How ``tune`` of a method is searched: all combinations of its lists, or Optuna's sampler."""
     trials: PositiveInt | None = None
@@ -46,20 +47,9 @@ class SweepConfig(AbstractConfig):
     timeout: PositiveFloat | None = None
     """Seconds that a cell may take."""
 
-    @field_validator("metrics")
-    @classmethod
-    def _know_metrics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            if name not in MEASURES:
-                raise custom(f"got {name!r}, expected {one_of(name, MEASURES)}")
-        return tuple(dict.fromkeys(value))
-
     @model_validator(mode="after")
     def _fit_together(self) -> SweepConfig:
-        names = [*(method.name for method in self.methods), MINIMUM]
-        for name in names:
-            if names.count(name) > 1:
-                raise custom(f"methods: the name {name!r} is taken, expected one name a method")
+        check_names([*(method.name for method in self.methods), MINIMUM])
         parts = [name for name, _ in self.parts()]
         for name in parts:
             if parts.count(name) > 1:
@@ -100,7 +90,10 @@ class SweepConfig(AbstractConfig):
         if self.trials is not None:
             for number in numbers.values():
                 if number != self.trials:
-                    raise custom(f"trials: got {self.trials}, but the grids have {number} each")
+                    raise custom(
+                        f"trials: got {self.trials}, but the grids have {number} each; leave "
+                        "trials out, or take the tuner 'optuna'"
+                    )
 
     @property
     def tuned(self) -> list[AbstractMethod]:
@@ -151,6 +144,11 @@ def load_sweep(
     """
     raw = read(source)
     if "problems" not in raw:
+        near = difflib.get_close_matches("problems", raw.keys() - {"problem"}, n=1)
+        if near and "problem" not in raw:
+            raise InvalidInputError(
+                f"{source}: {near[0]}: unknown key; did you mean 'problems', as a sweep has?"
+            )
         raise InvalidInputError(
             f"{source} is no sweep, it has no key 'problems'; run it by: dfl run {source}"
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dfl.exceptions import InvalidInputError
-from dfl_experiments.config import TAGGED
+from dfl_experiments.catalog import TAGGED
 from dfl_experiments.config_errors import one_of
 from dfl_experiments.methods import AbstractMethod
 from dfl_experiments.space import grid, merged

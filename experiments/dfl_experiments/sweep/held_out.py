@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, final
 
 from pydantic import Field
 
-from dfl_experiments.config import Problem
+from dfl_experiments.catalog import Problem
 from dfl_experiments.problems.base import AbstractProblem, Fold, Table
 
 

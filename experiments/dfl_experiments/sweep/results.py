@@ -25,12 +25,18 @@ def records(
     Parameters
     ----------
     config : SweepConfig
+        Names seeds and metrics.
     pairs : sequence of Pair
         With their trials.
     results : sequence of (Cell, content)
         Those cells that were computed, trials among them.
     failed : mapping of str to Failure
         The others, by their keys.
+
+    Returns
+    -------
+    list of dict
+        All with the same keys: the columns.
     """
     contents = {cell.key: content for cell, content in results}
     found: list[Record] = []

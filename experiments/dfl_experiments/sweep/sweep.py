@@ -11,7 +11,7 @@ from rich.console import Console
 
 from dfl_experiments.cells import CellStore, explained, write_atomically
 from dfl_experiments.execution import Engine, Failure, kept_failure
-from dfl_experiments.ledger import Ledger, now, once, progress
+from dfl_experiments.ledger import Ledger, now, once, progress, record_of
 from dfl_experiments.report import csv_bytes
 from dfl_experiments.runner import Cell
 from dfl_experiments.sweep.config import SweepConfig
@@ -31,15 +31,21 @@ class Sweep:
     Parameters
     ----------
     config : SweepConfig
+        What to compute.
     folder : Path
         For a cluster, one that all its machines see.
     command : sequence of str
         The command line, for the record.
     n_jobs : int, default=1
+        Processes; a cluster has its own number.
     backend : str, default="loky"
+        Name of a joblib back-end.
     address : str, optional
+        Scheduler of a Dask cluster, ``"host:port"``.
     retry_failed : bool, default=False
         Whether what failed before is computed again.
+    failed : dict of str to Failure, optional
+        By the keys of the cells.
 
     Raises
     ------
@@ -57,16 +63,10 @@ class Sweep:
     address: str | None = None
     retry_failed: bool = False
     failed: dict[str, Failure] = field(default_factory=dict)
-    """By the keys of the cells."""
 
     def __post_init__(self) -> None:
         self.folder = self.folder.resolve()
-        record = {
-            "name": self.config.name,
-            "config": self.config.model_dump(mode="json"),
-            "seeds": list(self.config.seeds),
-            "command": list(self.command),
-        }
+        record = record_of(self.config, self.command)
         self.ledger = Ledger(self.folder, RECORD, record)
         failures = CellStore(self.folder / "failures")
         self._engine = Engine(

@@ -95,6 +95,7 @@ def fit(
     targets = data.matching(costs, "--costs")
     schema = Schema.learn(data, names, targets, instance, item)
     oracle = read_problem(problem, targets if not schema.long else schema.items)
+    _check_width(problem, oracle.n_costs, schema)
     X, C, groups = _arrays(schema, data)
     if out.exists() and not (out / _SCHEMA).is_file():
         raise InvalidInputError(f"{out} exists and was not written by `dfl fit`; choose another")
@@ -163,6 +164,8 @@ def evaluate(folder: Path, table: Path, picture: Path | None = None) -> Verdict:
 
     from dfl.plotting import RegretDisplay
 
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise InvalidInputError(f"--picture: got {picture}, expected a name that ends in .png")
     schema = _schema(folder)
     models = {"model": dfl.load(folder / _MODEL), "least squares": dfl.load(folder / _BASELINE)}
     X, C, groups = _arrays(schema, CSVFile.read(table))
@@ -185,6 +188,18 @@ def evaluate(folder: Path, table: Path, picture: Path | None = None) -> Verdict:
     figure.savefig(buffer, format="png", dpi=150)
     write_atomically(target, buffer.getvalue())
     return Verdict(len(weights), dict(display.intervals), difference, target)
+
+
+def _check_width(problem: Path, n_costs: int | None, schema: Schema) -> None:
+    """Refuse a problem of another number of costs than the table's, where that is known."""
+    named = len(schema.items or schema.costs)
+    if n_costs in (None, named) or (schema.long and not schema.items):
+        return
+    kind = f"items in the column {schema.item!r}" if schema.long else "columns of costs"
+    hint = "; a long table, with a row an item, needs --instance" if named == 1 else ""
+    raise InvalidInputError(
+        f"{problem}: the problem has {n_costs} costs, but the table {named} {kind}{hint}"
+    )
 
 
 def _features(schema: Schema, table: CSVFile) -> tuple[Array, Array, Array | None]:

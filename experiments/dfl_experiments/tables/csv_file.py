@@ -19,6 +19,8 @@ from dfl_solvers.oracle import Array
 
 # fields longer than this are no numbers, names or categories
 _LONGEST_FIELD = 1 << 16
+# what separates columns where commas do not
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 # what people and programs write where they know nothing
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
 
@@ -65,15 +67,25 @@ class CSVFile:
         except OSError as error:
             raise InvalidInputError(f"{path}: {error.strerror or error}") from error
         except UnicodeDecodeError as error:
-            raise InvalidInputError(f"{path}: not a text file in UTF-8: {error.reason}") from error
+            raise InvalidInputError(
+                f"{path}: not a text file in UTF-8: {error.reason}; save it again as CSV with the "
+                "encoding UTF-8"
+            ) from error
         except csv.Error as error:
             line = lines[-1] + 1 if lines else 1
             raise InvalidInputError(f"{path}: line {line}: {error}") from error
         if len(rows) < 2:
+            got = "a single line" if rows else "an empty file"
             raise InvalidInputError(
-                f"{path}: got {len(rows)} lines, expected a line of names and at least one row"
+                f"{path}: got {got}, expected a line of names and at least one row"
             )
         header = rows.pop(0)
+        for mark, marks in _SEPARATORS.items():
+            if len(header) == 1 and mark in header[0]:
+                raise InvalidInputError(
+                    f"{path}: the columns are separated by {marks}, expected commas, and points "
+                    "in numbers such as 12.5"
+                )
         lines.pop(0)
         for name in header:
             if header.count(name) > 1:

@@ -6,7 +6,7 @@ import difflib
 import importlib
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +78,10 @@ def _problem(path: Path, content: dict[str, Any]) -> Oracle:
     known = kinds()
     kind = content.pop("kind")
     if not isinstance(kind, str) or kind not in known:
-        near = difflib.get_close_matches(str(kind), known, n=1)
+        programs = "; a linear or mixed-integer program is given as an .mps or .lp file"
         raise InvalidInputError(
             f"{path}: kind: got {str(kind)[:40]!r}, expected one of: {', '.join(known)}"
-            + (f"; did you mean {near[0]!r}?" if near else "")
+            + (programs if str(kind).endswith("-program") else _near(str(kind), known))
         )
     maximize = content.pop("maximize", False)
     if not isinstance(maximize, bool):
@@ -94,7 +94,9 @@ def _problem(path: Path, content: dict[str, Any]) -> Oracle:
     for key in content:
         if key not in parameters:
             raise InvalidInputError(
-                f"{path}: got the key {key!r}, expected of {kind}: {', '.join(parameters)}"
+                f"{path}: got the key {key!r}, expected of {kind}: "
+                + ", ".join([*parameters, "maximize"])
+                + _near(key, [*parameters, "maximize"])
             )
     for key, parameter in parameters.items():
         if parameter.default is parameter.empty and key not in content:
@@ -105,6 +107,11 @@ def _problem(path: Path, content: dict[str, Any]) -> Oracle:
     except (TypeError, ValueError, OverflowError, MemoryError) as error:
         raise InvalidInputError(f"{path}: these keys make no {kind}: {error}") from error
     return dfl_solvers.Maximize(oracle) if maximize else oracle
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _home(name: str) -> str:

@@ -72,6 +72,7 @@ def _flatten(gp: Any, costs: Any) -> list[Any]:
             raise InvalidInputError(
                 f"from_gurobi: got costs[{len(flat)}] of type {type(cost).__name__}, expected a "
                 "variable or a linear expression"
+                + ("; model.getVarByName finds one" if isinstance(cost, str) else "")
             )
     if not flat:
         raise InvalidInputError("from_gurobi: got no costs, expected at least one variable")

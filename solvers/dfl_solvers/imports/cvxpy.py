@@ -98,6 +98,11 @@ def _check_predicted(
         raise InvalidInputError(
             f"from_cvxpy: got a problem of type {type(problem).__name__}, expected cvxpy.Problem"
         )
+    if not isinstance(predicted, Mapping):
+        raise InvalidInputError(
+            f"from_cvxpy: got predicted of type {type(predicted).__name__}, expected a mapping of "
+            "names to parameters, as in predicted={'c': c}"
+        )
     known = {p.id for p in problem.parameters()}
     for name, parameter in predicted.items():
         if not isinstance(parameter, cp.Parameter):

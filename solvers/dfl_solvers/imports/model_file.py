@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import gzip
 import os
 import tempfile
 import warnings
@@ -77,7 +78,9 @@ def from_file(path: str | os.PathLike[str], costs: Sequence[str] | None = None) 
 
     Notes
     -----
-    A constant in the objective is left out: it changes no decision and no regret.
+    A constant in the objective is left out: it changes no decision and no regret. Whether an MPS
+    file maximizes is read from its section ``OBJSENSE``, or from the comment in the first line by
+    which PuLP says it.
 
     Examples
     --------
@@ -93,6 +96,11 @@ def from_file(path: str | os.PathLike[str], costs: Sequence[str] | None = None) 
     array([[1., 1.],
            [1., 0.]])
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InvalidInputError(
+            f"from_file: got a path of type {type(path).__name__}, expected the name of a file; "
+            "modeling languages write one, as PuLP does by model.writeMPS(name)"
+        )
     path = Path(path)
     if not path.name.lower().endswith(_ENDINGS):
         raise InvalidInputError(
@@ -103,7 +111,7 @@ def from_file(path: str | os.PathLike[str], costs: Sequence[str] | None = None) 
     lp = _read(path)
     names = list(lp.col_names_)
     predicted = np.arange(len(names)) if costs is None else _positions(path.name, names, costs)
-    maximize = lp.sense_ == highspy.ObjSense.kMaximize
+    maximize = lp.sense_ == highspy.ObjSense.kMaximize or _commented_maximum(path)
     fixed = -np.array(lp.col_cost_) if maximize else np.array(lp.col_cost_)
     fixed[predicted] = 0.0
     if not np.isfinite(fixed).all():
@@ -160,6 +168,15 @@ def _read(path: Path) -> Any:
     return lp
 
 
+def _commented_maximum(path: Path) -> bool:
+    """Return whether an MPS file begins as PuLP's do that maximize: it says so in a comment."""
+    name = path.name.lower()
+    if not name.endswith((".mps", ".mps.gz")):
+        return False
+    with gzip.open(path) if name.endswith(".gz") else open(path, "rb") as file:
+        return file.readline(100).strip().upper() == b"*SENSE:MAXIMIZE"
+
+
 def _positions(file: str, names: list[str], wanted: Sequence[str]) -> Array:
     """Return where in the file the variables with predicted costs are."""
     if isinstance(wanted, str):
@@ -168,7 +185,10 @@ def _positions(file: str, names: list[str], wanted: Sequence[str]) -> Array:
     missing = [name for name in wanted if name not in places]
     if missing:
         near = {match for name in missing for match in difflib.get_close_matches(name, names)}
-        hint = f"; near matches: {', '.join(sorted(near))}" if near else ""
+        more = ", ..." if len(names) > 10 else ""
+        hint = f"; it has: {', '.join(names[:10])}{more}"
+        if near:
+            hint = f"; near matches: {', '.join(sorted(near))}"
         shown = ", ".join(map(repr, missing[:10])) + (", ..." if len(missing) > 10 else "")
         raise InvalidInputError(f"from_file: {file!r} has no variable {shown}{hint}")
     if not len(wanted):

@@ -97,7 +97,8 @@ class Knapsack(AbstractOracle):
         if self.weights.ndim != 2 or self.capacities.shape != self.weights.shape[:1]:
             raise InvalidInputError(
                 f"Knapsack: got weights of shape {self.weights.shape} and capacities of shape "
-                f"{self.capacities.shape}, expected (m, n) and (m,)"
+                f"{self.capacities.shape}, expected (m, n) and (m,), for m capacities and n items "
+                "such as [[3, 4, 5]] and [9]"
             )
         _check("weights", self.weights)
         _check("capacities", self.capacities)

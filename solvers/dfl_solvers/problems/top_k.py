@@ -7,7 +7,7 @@ from typing import ClassVar, final
 import numpy as np
 
 from dfl_solvers._sizes import read_size
-from dfl_solvers.exceptions import InvalidInputError, UnsupportedError
+from dfl_solvers.exceptions import InfeasibleError, InvalidInputError, UnsupportedError
 from dfl_solvers.kernels import kernel, run
 from dfl_solvers.oracle import AbstractOracle, Array, Instance, Status
 from dfl_solvers.program import Program
@@ -31,6 +31,8 @@ class TopK(AbstractOracle):
     ------
     InvalidInputError
         If k is not between 1 and n.
+    InfeasibleError
+        When solving, if an instance has fewer than k items.
 
     Notes
     -----
@@ -64,7 +66,12 @@ class TopK(AbstractOracle):
     def _solve(self, costs: Array, instance: Instance) -> tuple[Array, Array | Status]:
         status: Array | Status = Status.OPTIMAL
         if costs.shape[1] < self.k:
-            return np.zeros_like(costs), np.full(len(costs), Status.INFEASIBLE)
+            if not len(costs):
+                return np.zeros_like(costs), status
+            raise InfeasibleError(
+                f"TopK: instance 0: the feasible set is empty: got {costs.shape[1]} items, "
+                f"expected at least k={self.k}"
+            )
         if "mask" in instance:
             costs = np.where(instance["mask"], costs, np.inf)
             enough = instance["mask"].sum(1) >= self.k

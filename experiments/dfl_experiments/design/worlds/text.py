@@ -22,6 +22,7 @@ def text_features(
     Parameters
     ----------
     texts : sequence of str
+        One a row.
     kind : {"statistics", "words", "embedding"}
         Lengths and shares of kinds of letters; these and the largest components of word frequencies
         (TF-IDF and a singular value decomposition); or these and the largest components of sentence
@@ -30,6 +31,11 @@ def text_features(
         How many components.
     model : str, optional
         Folder of a sentence-embedding model on this machine; nothing is downloaded.
+
+    Returns
+    -------
+    ndarray of shape (n, p)
+        Each column with mean zero and standard deviation one, or constant.
 
     Raises
     ------

@@ -25,16 +25,24 @@ class DiffusionTask(Protocol):
     """A diffusion model, what rewards its samples, and how they are measured."""
 
     @property
-    def denoiser(self) -> nn.Module: ...  # noqa: D102
+    def denoiser(self) -> nn.Module:
+        """The untuned model."""
+        ...
 
     @property
-    def scheduler(self) -> Any: ...  # noqa: D102
+    def scheduler(self) -> Any:
+        """The schedule of the noise that it removes."""
+        ...
 
     @property
-    def reward(self) -> Any: ...  # noqa: D102
+    def reward(self) -> Any:
+        """Gives each sample of a batch a number."""
+        ...
 
     @property
-    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one sample."""
+        ...
 
     def measures(self, samples: Tensor) -> dict[str, float]:
         """Return numbers by name, ``reward`` among them."""

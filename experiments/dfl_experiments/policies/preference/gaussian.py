@@ -31,7 +31,18 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True)
 class GaussianTask:
-    """The exact denoiser of a normal law with a bias for each time, and a center to come to."""
+    """The exact denoiser of a normal law with a bias for each time, and a center to come to.
+
+    Attributes
+    ----------
+    denoiser : GaussianDenoiser
+    scheduler : NoiseSchedule
+        Of the sampler.
+    reward : DistanceReward
+        Minus the mean squared distance to the center.
+    shape : tuple of int
+        Of one sample.
+    """
 
     denoiser: GaussianDenoiser
     scheduler: NoiseSchedule

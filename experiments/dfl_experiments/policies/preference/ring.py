@@ -30,7 +30,18 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True)
 class RingTask:
-    """The exact denoiser of a ring beside a small network, and modes that are wanted."""
+    """The exact denoiser of a ring beside a small network, and modes that are wanted.
+
+    Attributes
+    ----------
+    denoiser : RingDenoiser
+    scheduler : NoiseSchedule
+        Of the sampler.
+    reward : RingReward
+        Knows the modes.
+    shape : tuple of int
+        Of one sample.
+    """
 
     denoiser: RingDenoiser
     scheduler: NoiseSchedule

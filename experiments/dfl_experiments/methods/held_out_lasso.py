@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 from pydantic import Field, PositiveFloat
 
 from dfl.exceptions import UnsupportedError
-from dfl_experiments.methods import AbstractMethod, Judgement
+from dfl_experiments.methods.base import AbstractMethod, Judgement, regret_of
 from dfl_experiments.problems.base import Fold
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ class HeldOutLasso(AbstractMethod):
         seconds = time.perf_counter() - start
         coef, intercept = chosen[1]
         predicted = np.asarray(fold.test.X, dtype=float) @ coef.T + intercept
-        regret = metrics.regret(
-            fold.oracle, predicted, fold.test.y, instance=fold.test.instance, optimal=optimal
-        )
+        regret = regret_of(fold, predicted, optimal)
         return Judgement(regret, seconds, solves=oracle.counts.instances)
 
     def _path(self, oracle: Oracle, fold: Fold, cut: int) -> Iterator[tuple[Array, Array]]:

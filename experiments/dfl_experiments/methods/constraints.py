@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, final
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from dfl.exceptions import InvalidInputError
-from dfl_experiments.methods import AbstractMethod, Judgement
+from dfl_experiments.methods.base import AbstractMethod, Judgement
 from dfl_experiments.problems.base import Fold
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from dfl.exceptions import InvalidInputError
-from dfl_experiments.methods import AbstractMethod, Judgement
+from dfl_experiments.methods.base import AbstractMethod, Judgement, regret_of, warm_up
 from dfl_experiments.problems.base import Fold, Table
 
 if TYPE_CHECKING:
@@ -52,15 +52,13 @@ class PublishedTraining(AbstractMethod):
         """Train, and decide by what was learned."""
         import torch
 
-        from dfl import Target, make_loss, metrics
+        from dfl import Target, make_loss
         from dfl.training import TableSource, train
         from dfl_solvers import Counting
         from dfl_solvers.oracle import minimizing
 
         minimal, sign = minimizing(fold.training_oracle)
-        minimal.solve(
-            sign * fold.train.wide(fold.train.y)[:1], _rows(fold.train.instance, slice(1))
-        )  # compiles
+        warm_up(fold)
         oracle = Counting(minimal)
         start = time.perf_counter()
         inputs, shift, scale = _inputs(fold.train, self.standardize)
@@ -93,13 +91,7 @@ class PublishedTraining(AbstractMethod):
         test, _, _ = _inputs(fold.test, self.standardize, shift, scale)
         with torch.no_grad():
             predicted = sign * model(torch.from_numpy(test)).numpy()
-        regret = metrics.regret(
-            fold.oracle,
-            predicted,
-            fold.test.wide(fold.test.y),
-            instance=fold.test.instance,
-            optimal=optimal,
-        )
+        regret = regret_of(fold, predicted, optimal)
         return Judgement(regret, seconds, result.history, oracle.counts.instances)
 
     def _model(self, shape: tuple[int, ...], n_costs: int) -> Any:
