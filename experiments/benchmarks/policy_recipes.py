@@ -1,8 +1,8 @@
 """Run recipes of policies, and put their tables and pictures where the documentation has them.
 
 ``python experiments/benchmarks/policy_recipes.py RECIPE ... [--runs runs/policies]`` writes
-``docs/_generated/NAME.md`` and ``docs/images/NAME_curves.png``, the name with underscores. What a
-folder of runs holds already is not computed again.
+``docs/_generated/NAME.md`` and what else a recipe has of verdicts, curves and samples, the name
+with underscores. What a folder of runs holds already is not computed again.
 """
 
 from __future__ import annotations
@@ -14,6 +14,12 @@ from pathlib import Path
 from dfl_experiments import cli
 
 DOCS = Path(__file__).parents[2] / "docs"
+PARTS = {
+    "summary.md": "_generated/{}.md",
+    "verdict.md": "_generated/{}_verdict.md",
+    "curves.png": "images/{}_curves.png",
+    "samples.png": "images/{}_samples.png",
+}
 
 
 def main() -> int:
@@ -29,11 +35,9 @@ def main() -> int:
         if code:
             return code
         target = name.replace("-", "_")
-        text = (out / "summary.md").read_text(encoding="utf-8")
-        (DOCS / "_generated" / f"{target}.md").write_text(text, encoding="utf-8")
-        if (out / "curves.png").exists():
-            picture = (out / "curves.png").read_bytes()
-            (DOCS / "images" / f"{target}_curves.png").write_bytes(picture)
+        for part, place in PARTS.items():
+            if (out / part).exists():
+                (DOCS / place.format(target)).write_bytes((out / part).read_bytes())
     return 0
 
 

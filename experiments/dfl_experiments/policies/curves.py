@@ -20,12 +20,13 @@ _LONGER = 10
 def curves_picture(config: PolicyConfig, results: Results) -> bytes | None:
     """Draw each score that curves have (a column) over each axis (a row); None without curves.
 
-    A line is the mean over seeds where all have points, a band their 95 % interval.
+    A line is the mean over seeds where all have points, a band their 95 % interval. Negative
+    controls are left out: they were told other rewards.
     """
     axes, scores = config.problem.axes, config.problem.scores
     curves: dict[str, list[Curve]] = {}
     for cell, content in results:
-        if content["curve"]:
+        if content["curve"] and getattr(cell.method, "control", "none") == "none":
             curves.setdefault(cell.method.name, []).append(content["curve"])
     points = [point for own in curves.values() for curve in own for point in curve]
     rows = [axis for axis in axes if any(axis in point for point in points)]
