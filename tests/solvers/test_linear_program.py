@@ -179,7 +179,7 @@ def test_copies_after_use_solve_alike(rng, duplicate):
     oracle.evaluate(costs, expected.decisions)
     again = duplicate(oracle).solve(costs)
     np.testing.assert_allclose(again.objectives, expected.objectives, atol=1e-12)
-    assert "LinearProgram(model=Program(" in repr(oracle)
+    assert "LinearProgram(model=<Program: " in repr(oracle)
 
 
 def test_two_threads_at_once(rng):
