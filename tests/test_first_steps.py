@@ -155,7 +155,7 @@ def test_an_error_in_a_function_of_ones_own_keeps_its_kind_and_names_the_instanc
 
     with pytest.raises(KeyError) as caught:
         FromCallable(choose, n_costs=2).solve(np.array([[1.0, 2.0], [0.0, 1.0]]))
-    assert caught.value.__notes__ == ["raised by the function of FromCallable for instance 1"]
+    assert caught.value.__notes__ == ["This is instance 1 of the batch."]
 
 
 def test_no_regret_is_zero_and_not_minus_zero() -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from dfl_solvers._dealing import Times, keys_of, parts
 from dfl_solvers._rows import Batch
 from dfl_solvers.backends.batches import join
-from dfl_solvers.exceptions import DFLError, SolverError, UnsupportedError
+from dfl_solvers.exceptions import DFLError, SolverError, UnsupportedError, note_instance
 from dfl_solvers.kernels import set_threads
 from dfl_solvers.oracle import Array, Oracle, Solution
 
@@ -208,8 +208,6 @@ def _named(failure: _Failure) -> Exception:
     if isinstance(error, DFLError):
         message, n_found = re.subn(r"\binstance 0\b", f"instance {row}", str(error))
         error.args = (message if n_found else f"instance {row}: {message}", *error.args[1:])
-    else:
-        error.add_note(f"This is instance {row} of the batch.")
     return error
 
 
@@ -263,6 +261,7 @@ def _solve_all(
             alone.append(oracle.solve(costs[i : i + 1], fields or None))
         except Exception as error:
             if not isinstance(error, DFLError):
+                note_instance(error, row)  # the traceback tells notes as well
                 error.add_note("In a worker process:\n" + traceback.format_exc())
             return _Failure(row, error)
     return _Answer(join(alone), _since(begun))

@@ -42,6 +42,21 @@ class MissingDependencyError(DFLError, ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
 
 
+def note_instance(error: Exception, row: int) -> None:
+    """Note on an error that is not this project's which instance of a batch it is of.
+
+    Parameters
+    ----------
+    error : Exception
+        An earlier note of this kind, of a part of the batch, is replaced.
+    row : int
+        Place in the batch.
+    """
+    ending = "of the batch."
+    notes = [note for note in getattr(error, "__notes__", ()) if not note.endswith(ending)]
+    error.__notes__ = [*notes, f"This is instance {row} {ending}"]
+
+
 def import_optional(module: str, extra: str) -> ModuleType:
     """Import an optional package, or say which extra brings it.
 

@@ -10,7 +10,7 @@ from typing import Any, final
 
 import numpy as np
 
-from dfl_solvers.exceptions import InvalidInputError
+from dfl_solvers.exceptions import DFLError, InvalidInputError, note_instance
 from dfl_solvers.oracle import AbstractOracle, Array, Instance, Oracle, Solution, Status, negated
 
 
@@ -223,7 +223,8 @@ class FromCallable(AbstractOracle):
             try:
                 decision = np.asarray(self.function(row.copy(), **own), dtype=float)
             except Exception as error:
-                error.add_note(f"raised by the function of FromCallable for instance {i}")
+                if not isinstance(error, DFLError):
+                    note_instance(error, i)
                 raise
             if decision.shape != row.shape:
                 raise InvalidInputError(

@@ -227,6 +227,7 @@ def test_errors_name_the_first_such_instance_of_the_whole_batch(parallel):
         parallel.solve(batch(orders))
     notes = "\n".join(caught.value.__notes__)
     assert "instance 6 of the batch" in notes
+    assert "instance 0 of the batch" not in notes
     assert "raise ZeroDivisionError" in notes
     assert parallel.solve(batch([SOLVE] * 4)).status.tolist() == [Status.OPTIMAL] * 4
 
