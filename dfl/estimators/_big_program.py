@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from dfl.exceptions import SolverError
+from dfl_solvers.backends.bare_highs import bare_highs, linear_program, run_highs
 from dfl_solvers.oracle import Array
 
 
@@ -27,18 +28,7 @@ class BigProgram(NamedTuple):
 
 def by_highs(big: BigProgram) -> tuple[Array, Array, int]:
     """Solve by HiGHS' interior point method, without crossover unless it stops short."""
-    lp = highspy.HighsLp()
-    lp.num_row_, lp.num_col_ = big.A.shape
-    lp.col_cost_, lp.col_lower_, lp.col_upper_ = big.costs, big.lower, big.upper
-    lp.row_lower_, lp.row_upper_ = big.row_lower, big.row_upper
-    matrix = sp.csc_array(big.A)
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-    lp.a_matrix_.start_ = matrix.indptr
-    lp.a_matrix_.index_ = matrix.indices
-    lp.a_matrix_.value_ = matrix.data
-    highs: Any = highspy.Highs.__new__(highspy.Highs)
-    # the base class alone: what Highs adds to it are callbacks, and HiGHS prints a banner for them
-    super(highspy.Highs, highs).__init__()
+    lp = linear_program(big.costs, big.A, big.row_lower, big.row_upper, big.lower, big.upper)
     options = {
         "output_flag": False,
         "threads": 1,
@@ -46,19 +36,15 @@ def by_highs(big: BigProgram) -> tuple[Array, Array, int]:
         "run_crossover": "choose",
         "ipm_optimality_tolerance": 1e-9,
     }
-    for name, value in options.items():
-        highs.setOptionValue(name, value)
+    highs = bare_highs(options)
     if highs.passModel(lp) == highspy.HighsStatus.kError:
         raise SolverError("HiGHS refuses the program of the SPO+ risk")
-    if highs.run() == highspy.HighsStatus.kError:
-        # someone else's HiGHS has set up this thread's scheduler for more threads: take it as it is
-        highs.setOptionValue("threads", 0)
-        highs.run()
+    outcome = run_highs(highs)
     solution, info = highs.getSolution(), highs.getInfo()
     if not (solution.value_valid and solution.dual_valid):
-        outcome = highs.modelStatusToString(highs.getModelStatus())
         raise SolverError(
-            f"HiGHS found no solution of the program of the SPO+ risk ({outcome}); "
+            "HiGHS found no solution of the program of the SPO+ risk "
+            f"({highs.modelStatusToString(outcome)}); "
             "solver='bundle' needs no such program"
         )
     n_iter = max(info.ipm_iteration_count, 1)

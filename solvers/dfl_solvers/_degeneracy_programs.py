@@ -9,7 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
-from dfl_solvers.backends.highs import _SOLVED, _model, _run, _set_costs
+from dfl_solvers.backends.bare_highs import run_highs
+from dfl_solvers.backends.highs import _SOLVED, _model, _set_costs
 from dfl_solvers.exceptions import SolverError
 from dfl_solvers.oracle import Array, Solution
 from dfl_solvers.program import Program
@@ -69,9 +70,9 @@ def distance_to_edges(program: Program, costs: Array) -> tuple[Array, Array]:
     ratios, exact = np.empty(len(costs)), np.empty(len(costs), dtype=bool)
     for i, row in enumerate(objective):
         _set_costs(highs, row)
-        if _run(highs) not in _SOLVED:
+        if run_highs(highs) not in _SOLVED:
             highs.clearSolver()  # the basis of the instance before may lead nowhere
-            if _run(highs) not in _SOLVED:
+            if run_highs(highs) not in _SOLVED:
                 raise SolverError(f"degeneracy_distance: instance {i}: HiGHS found no best vertex")
         ratios[i], exact[i] = _at_vertex(program, highs, full, low, high, row)
     return ratios, exact
@@ -196,7 +197,7 @@ class OtherDecisions:
 
     def solve(self) -> tuple[Array, float] | None:
         """Return the best decision (d,) left and its objective; None where there is none."""
-        outcome = _run(self._highs)
+        outcome = run_highs(self._highs)
         if outcome == highspy.HighsModelStatus.kInfeasible:
             return None
         if outcome not in _SOLVED:
@@ -234,7 +235,7 @@ def _farthest(program: Program, decision: Array) -> float:
     highs = _model(program.relax(), 0.0, primal=True)
     row = (1.0 - 2.0 * decision) @ program.decision_map
     _set_costs(highs, -row)
-    if _run(highs) not in _SOLVED:
+    if run_highs(highs) not in _SOLVED:
         return float(len(decision))
     x = np.array(highs.allVariableValues())
     return float(np.floor(row @ x + decision.sum() + 1e-6))

@@ -537,7 +537,7 @@ def test_a_basis_that_leads_nowhere_is_given_up(
     oracle = LinearProgram(Program(np.ones((1, 4)), [2.0], [2.0], np.zeros(4), np.ones(4)))
     costs = rng.normal(size=(5, 4))
     expected = degeneracy_distance(TopK(4, 2), costs).distance
-    run, failures = general._run, []
+    run, failures = general.run_highs, []
 
     def stuck_once(highs):
         status = run(highs)
@@ -546,10 +546,10 @@ def test_a_basis_that_leads_nowhere_is_given_up(
             return None
         return status
 
-    monkeypatch.setattr(general, "_run", stuck_once)
+    monkeypatch.setattr(general, "run_highs", stuck_once)
     ratios, _ = general.distance_to_edges(oracle.program(), costs)
     np.testing.assert_allclose(ratios, expected)
     assert failures
-    monkeypatch.setattr(general, "_run", lambda highs: None)
+    monkeypatch.setattr(general, "run_highs", lambda highs: None)
     with pytest.raises(SolverError, match="instance 0: HiGHS found no best vertex"):
         general.distance_to_edges(oracle.program(), costs)

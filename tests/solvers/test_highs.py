@@ -78,18 +78,18 @@ def test_costs_are_scaled_exactly():
 
 
 def test_numerical_trouble_is_tried_again_from_nothing(monkeypatch):
-    run, outcomes = backend._run, []
+    run, outcomes = backend.run_highs, []
 
     def trouble(highs):
         outcomes.append(run(highs))
         return highspy.HighsModelStatus.kSolveError if len(outcomes) == 1 else outcomes[-1]
 
-    monkeypatch.setattr(backend, "_run", trouble)
+    monkeypatch.setattr(backend, "run_highs", trouble)
     solution = HotProgram(simplex(3)).solve(np.array([[2.0, 1.0, 3.0]]))
     assert len(outcomes) == 2
     np.testing.assert_allclose(solution.decisions, [[0, 1, 0]])
 
-    monkeypatch.setattr(backend, "_run", lambda highs: highspy.HighsModelStatus.kSolveError)
+    monkeypatch.setattr(backend, "run_highs", lambda highs: highspy.HighsModelStatus.kSolveError)
     assert HotProgram(simplex(3)).solve(np.ones((1, 3))).status.tolist() == [Status.FAILED]
 
 

@@ -187,7 +187,7 @@ def test_what_the_search_gives_up_is_still_exact(monkeypatch) -> None:
 
 def test_a_failure_of_highs_is_reported(monkeypatch) -> None:
     monkeypatch.setattr(traveling_salesman, "_TREES", 0)
-    monkeypatch.setattr(_tour_cuts, "_run", lambda model: None)
+    monkeypatch.setattr(_tour_cuts, "run_highs", lambda model: None)
     costs = draw("euclidean", 5, 14)
     with pytest.raises(SolverError, match="TravelingSalesman: instance"):
         TravelingSalesman(14).solve(costs)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, final
 
 import highspy
 import numpy as np
-import scipy.sparse as sp
 
+from dfl_solvers.backends.bare_highs import bare_highs, linear_program, run_highs
 from dfl_solvers.backends.hot_program import HotProgram as HotProgram
 from dfl_solvers.backends.model import Bounds, bounds_of, scaled
 from dfl_solvers.exceptions import SolverError
@@ -30,10 +29,6 @@ _STATUS = {
 _CLEAR = _LIMITED | set(_STATUS)
 # solves after bounds have changed that try how to start
 _TRIALS = 6
-
-# a forked child has none of the threads that the parent's scheduler may have started
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=lambda: highspy.Highs.resetGlobalScheduler(False))
 
 
 @final
@@ -82,18 +77,18 @@ class HighsModel:
             # the clock of a HiGHS object runs on from solve to solve
             highs.setOptionValue("time_limit", highs.getRunTime() + self._time_limit)
         if self._mixed:
-            outcome = _run(highs)
+            outcome = run_highs(highs)
         elif self._moved:
             outcome = self._run_moved(costs)
         else:
             self._use(_PRIMAL)
-            outcome = _run(highs)
+            outcome = run_highs(highs)
         self._moved = False
         if outcome not in _CLEAR:
             # numerical trouble: once more, from nothing, and by the other simplex
             highs.clearSolver()
             self._use(_DUAL if self._strategy == _PRIMAL else _PRIMAL)
-            outcome = _run(highs)
+            outcome = run_highs(highs)
         status = _STATUS.get(outcome, Status.FAILED)
         if outcome in _LIMITED:
             feasible = int(highspy.kSolutionStatusFeasible)
@@ -116,7 +111,7 @@ class HighsModel:
             self.highs.clearSolver()
             dual = not self.bounds.open_to(costs)
         self._use(_DUAL if dual else _PRIMAL)
-        outcome = _run(self.highs)
+        outcome = run_highs(self.highs)
         if trial:
             self._steps[warm] += self.highs.getInfo().simplex_iteration_count
             self._trials += 1
@@ -131,16 +126,14 @@ class HighsModel:
 def _model(program: Program, gap: float, primal: bool) -> Any:
     """Pass a program to a new, silent HiGHS object."""
     integral = np.asarray(program.integrality)
-    lp = highspy.HighsLp()
-    lp.num_row_, lp.num_col_ = program.A.shape
-    lp.col_cost_ = np.zeros(program.n_variables)
-    lp.col_lower_, lp.col_upper_ = program.lower, program.upper
-    lp.row_lower_, lp.row_upper_ = program.row_lower, program.row_upper
-    matrix = sp.csc_array(program.A)
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-    lp.a_matrix_.start_ = matrix.indptr
-    lp.a_matrix_.index_ = matrix.indices
-    lp.a_matrix_.value_ = matrix.data
+    lp = linear_program(
+        np.zeros(program.n_variables),
+        program.A,
+        program.row_lower,
+        program.row_upper,
+        program.lower,
+        program.upper,
+    )
     options: dict[str, Any] = {"output_flag": False, "threads": 1}
     if integral.any():
         kinds = highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger
@@ -149,11 +142,7 @@ def _model(program: Program, gap: float, primal: bool) -> Any:
     else:
         strategy = _PRIMAL if primal else _DUAL
         options |= {"solver": "simplex", "presolve": "off", "simplex_strategy": strategy}
-    highs: Any = highspy.Highs.__new__(highspy.Highs)
-    # the base class alone: what Highs adds to it are callbacks, and HiGHS prints a banner for them
-    super(highspy.Highs, highs).__init__()
-    for name, value in options.items():
-        highs.setOptionValue(name, value)
+    highs = bare_highs(options)
     if highs.passModel(lp) == highspy.HighsStatus.kError:
         raise SolverError("HiGHS refuses the program")
     return highs
@@ -163,15 +152,6 @@ def _set_costs(highs: Any, costs: Array) -> None:
     """Pass costs (k,), scaled."""
     k = len(costs)
     highs.changeColsCost(k, np.arange(k, dtype=np.int32), scaled(costs))
-
-
-def _run(highs: Any) -> Any:
-    """Run HiGHS on one thread and return the outcome."""
-    if highs.run() == highspy.HighsStatus.kError:
-        # someone else's HiGHS has set up this thread's scheduler for more threads: take it as it is
-        highs.setOptionValue("threads", 0)
-        highs.run()
-    return highs.getModelStatus()
 
 
 def feasible_basis(program: Program) -> tuple[Array, Array] | None:
@@ -184,7 +164,7 @@ def feasible_basis(program: Program) -> tuple[Array, Array] | None:
     """
     highs = _model(program, 0.0, primal=True)
     highs.setOptionValue("primal_feasibility_tolerance", 1e-10)
-    if _run(highs) not in _SOLVED:
+    if run_highs(highs) not in _SOLVED:
         return None
     basis = highs.getBasis()
     states = [*basis.col_status, *basis.row_status]

@@ -15,6 +15,7 @@ import highspy
 import numpy as np
 import scipy.sparse as sp
 
+from dfl_solvers.backends.bare_highs import bare_highs
 from dfl_solvers.exceptions import (
     InfeasibleError,
     InvalidInputError,
@@ -134,11 +135,7 @@ def _read(path: Path) -> Any:
     """Return the linear model in a file as HiGHS reads it."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
-        highs: Any = highspy.Highs.__new__(highspy.Highs)
-        # the base class alone: what Highs adds to it are callbacks, and HiGHS prints a banner
-        super(highspy.Highs, highs).__init__()
-        highs.setOptionValue("log_to_console", False)
-        highs.setOptionValue("log_file", str(log))
+        highs = bare_highs({"log_to_console": False, "log_file": str(log)})
         status = highs.readModel(str(path))
         # an empty name closes the file, which some systems ask for before they delete it
         highs.setOptionValue("log_file", "")

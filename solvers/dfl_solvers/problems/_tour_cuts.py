@@ -10,7 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
-from dfl_solvers.backends.highs import _model, _run, _set_costs
+from dfl_solvers.backends.bare_highs import run_highs
+from dfl_solvers.backends.highs import _model, _set_costs
 from dfl_solvers.kernels import kernel
 from dfl_solvers.oracle import Array, Status
 from dfl_solvers.program import Program
@@ -66,7 +67,7 @@ class HotTours:
         pair.integer.changeColsBounds(len(free), free, lower, upper)
         _set_costs(pair.integer, costs)
         while True:
-            outcome = _run(pair.integer)
+            outcome = run_highs(pair.integer)
             if outcome == _Outcome.kInfeasible:
                 return tour, Status.OPTIMAL
             if outcome != _Outcome.kOptimal:
@@ -84,7 +85,7 @@ class HotTours:
         _set_costs(lp, costs)
         lp.setOptionValue("simplex_strategy", _PRIMAL)
         while True:
-            if _run(lp) != _Outcome.kOptimal:
+            if run_highs(lp) != _Outcome.kOptimal:
                 lp.clearSolver()
                 return None
             x = np.array(lp.allVariableValues())
