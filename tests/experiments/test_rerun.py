@@ -24,7 +24,7 @@ def test_every_loss_is_in_it_and_all_are_tuned_alike() -> None:
         assert {family(m.name)[1] for m in own} == {"linear", "polynomial", "perceptron"}
         assert {(m.max_iter, m.n_iter_no_change) for m in own} == {(80, 15)}
     assert len(config.problems) == 8
-    assert config.n_trials == 15
+    assert config.n_trials == 10
     assert len(config.seeds) == 10
     untuned = [method.name for method in config.methods if not method.tune]
     assert untuned == ["least squares"]
