@@ -206,6 +206,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     run = load(folder)
+    if run.record.get("finished") is None:
+        parser.error(f"{folder} is not finished: run its sweep again, it goes on where it was")
     page = build([folder], metric=METRIC)
     field = gather(run.table)
     overall, ranks = losses(field)
@@ -216,7 +218,7 @@ def main() -> None:
         "problems": [tables(field)],
         "missing": [missing(run.failures)],
     }.items():
-        text = markdown(Page("", page.warnings if name == "answer" else [], sections), {})
+        text = markdown(Page("", [], sections), {})
         body = text.split("\n", 1)[1].lstrip()
         (DOCS / "_generated" / f"rerun_{name}.md").write_text(body, encoding="utf-8")
     for name, figure in {"ranks": ranks, "shares": heat(field)}.items():
