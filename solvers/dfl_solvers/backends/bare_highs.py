@@ -21,6 +21,15 @@ def bare_highs(options: Mapping[str, Any]) -> Any:
 
     It is of the base class alone: what ``Highs`` adds to it are callbacks, and HiGHS prints a
     banner for them.
+
+    Parameters
+    ----------
+    options : mapping
+        Values by HiGHS' names.
+
+    Returns
+    -------
+    highspy.Highs
     """
     highs: Any = highspy.Highs.__new__(highspy.Highs)
     super(highspy.Highs, highs).__init__()
@@ -57,7 +66,16 @@ def linear_program(
 
 
 def run_highs(highs: Any) -> Any:
-    """Run HiGHS on one thread and return the outcome, a ``highspy.HighsModelStatus``."""
+    """Run HiGHS on one thread and return the outcome.
+
+    Parameters
+    ----------
+    highs : highspy.Highs
+
+    Returns
+    -------
+    highspy.HighsModelStatus
+    """
     if highs.run() == highspy.HighsStatus.kError:
         # someone else's HiGHS has set up this thread's scheduler for more threads: take it as it is
         highs.setOptionValue("threads", 0)

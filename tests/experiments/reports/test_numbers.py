@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,11 @@ def test_the_answer_says_what_is_left_of_the_gain(write_run: Callable) -> None:
     text = plain_words.answer([found["a"]], metric, "tuned by hand")
     assert "2.00 points less regret: 50 % of the gain survives" in text
     assert "clearly ahead on 1 of 1" in text
+    # a problem of large regrets is one problem
+    many = metrics.Interval(9.0, 8.0, 10.0)
+    none = replace(found["a"], gain=many, left=metrics.Interval(0.0, 0.0, 0.0))
+    text = plain_words.answer([found["a"], found["a"], none], metric, "tuned by hand")
+    assert "less regret: in the median over problems, 50 % of the gain survives" in text
     text = plain_words.answer(list(found.values()), metric, "tuned by hand")
     assert "ahead on 1 of 3, with the 95 % interval of the paired difference above zero (a)" in text
     assert "clearly behind on b." in text
