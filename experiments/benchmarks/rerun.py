@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from dfl import metrics
+from dfl.exceptions import DFLError
 from dfl.plotting import CriticalDifferenceDisplay
 from dfl_experiments.methods import MINIMUM
 from dfl_experiments.report import new_figure, png_bytes
@@ -205,7 +206,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
-    run = load(folder)
+    try:
+        run = load(folder)
+    except DFLError as error:
+        parser.error(str(error))
     if run.record.get("finished") is None:
         parser.error(f"{folder} is not finished: run its sweep again, it goes on where it was")
     page = build([folder], metric=METRIC)

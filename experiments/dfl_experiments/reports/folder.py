@@ -89,14 +89,15 @@ def load(folder: Path) -> Loaded:
             found, state = gather(config, folder)
             frame = pandas.DataFrame.from_records(found)
         warnings.append(f"{folder.name} is not finished: {state}; the same {source} goes on.")
+    none_yet = f"{folder} has no result yet: go on with the same `{source}`, then report"
     if frame is None or not len(frame):
-        raise InvalidInputError(
-            f"{folder} has no result yet: go on with the same `{source}`, then report"
-        )
+        raise InvalidInputError(none_yet)
     frame = _shaped(frame, folder)
     final = frame["trial"].isna()
     good = frame["status"] == "ok"
     table, trials = frame[final & good], frame[~final & good]
+    if not len(table) and not finished and source is not None:
+        raise InvalidInputError(none_yet)
     if not len(table):
         raise InvalidInputError(f"{folder} has no result: all of its cells failed")
     twice = table[table.duplicated(_KEY)]

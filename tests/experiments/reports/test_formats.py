@@ -123,6 +123,12 @@ def test_what_is_no_run_is_one_line(dfl: Callable, write_run: Callable, tmp_path
     pandas.concat([table, table]).to_parquet(twice / "results.parquet")
     early = write_run("early", {"a": {"x": [0.1]}}, finished=None)
     (early / "results.parquet").unlink()
+    # a sweep that is still among its trials has not failed; one that ended without a result has
+    tuning = write_run("tuning", {"a": {"x": [0.1]}}, finished=None)
+    ended = write_run("ended", {"a": {"x": [0.1]}})
+    for folder in (tuning, ended):
+        table = pandas.read_parquet(folder / "results.parquet")
+        table.assign(trial=0).to_parquet(folder / "results.parquet")
     for arguments, message in (
         (["empty"], "empty is no folder of a run: it has neither results.parquet nor run.json"),
         (["none"], "none is no folder of a run"),
@@ -130,6 +136,8 @@ def test_what_is_no_run_is_one_line(dfl: Callable, write_run: Callable, tmp_path
         ([str(foreign)], "got no column 'problem'"),
         ([str(twice)], "results hold a, x, seed 0, normalized-regret more than once"),
         ([str(early)], "early has no result yet"),
+        ([str(tuning)], "tuning has no result yet: go on with the same"),
+        ([str(ended)], "ended has no result: all of its cells failed"),
         ([str(one), str(one)], "a folder is given twice"),
         ([str(one), str(other)], "the runs have no metric in common"),
         ([str(mixed)], "mixes metrics: normalized-regret, length"),
